@@ -1,0 +1,151 @@
+//! Small files that are never seen half written.
+//!
+//! A file is written under a temporary name in its own folder and then renamed, so a reader meets the old content or
+//! the new one. The folder is created on the way, for the current user only; so is the file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::platform;
+
+/// Tries after a momentary failure: a virus scanner lets go of a new file within a few milliseconds.
+const TRIES: u32 = 10;
+
+/// Whether the bytes must have reached the disk before the call returns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// They must: for what the user chose.
+    Yes,
+    /// They need not: on a path that a user waits for.
+    No,
+}
+
+/// Creates or replaces a file as a whole.
+///
+/// # Errors
+/// [`Error::File`]; then the old content is still there.
+pub fn write(path: &Path, content: &[u8], sync: Sync) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    platform::create_private_folder(folder).map_err(Error::file("create", folder))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(TEMPORARY)
+        .tempfile_in(folder)
+        .map_err(Error::file("create a file in", folder))?;
+    let write = |file: &mut File| {
+        file.write_all(content)?;
+        if sync == Sync::Yes { file.sync_all() } else { Ok(()) }
+    };
+    write(file.as_file_mut()).map_err(Error::file("write", path))?;
+    let mut temporary = Some(file.into_temp_path());
+    retry(|| match temporary.take().map(|file| file.persist(path)) {
+        Some(Err(refused)) => {
+            temporary = Some(refused.path);
+            Err(refused.error)
+        }
+        _ => Ok(()),
+    })
+    .map_err(Error::file("replace", path))
+}
+
+/// How the names of temporary files end: strays of a killed process are known by it.
+pub const TEMPORARY: &str = ".tmp";
+
+/// Reads a file of at most `limit` bytes; `None` where there is none.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be read, is larger or is no file.
+pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let mut content = Vec::new();
+    let outcome = retry(|| {
+        content.clear();
+        File::open(path)?.take(limit + 1).read_to_end(&mut content)
+    });
+    match outcome {
+        Ok(length) if length as u64 > limit => Err(Error::file("read", path)(io::Error::other("it is too large"))),
+        Ok(_) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file("read", path)(error)),
+    }
+}
+
+/// Removes a file; one that is gone already is no failure.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn remove(path: &Path) -> Result<()> {
+    match retry(|| std::fs::remove_file(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file("delete", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a lock file, creating it and its folder. The caller locks it; the operating system unlocks it when the file
+/// is dropped or its process ends, however it ends. That the file exists means nothing.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn open_lock(path: &Path) -> Result<File> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    platform::create_private_folder(folder).map_err(Error::file("create", folder))?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).read(true);
+    retry(|| options.open(path)).map_err(Error::file("open", path))
+}
+
+/// Opens and locks a lock file, waiting for whoever holds it.
+///
+/// # Errors
+/// [`Error::File`], also where the file system knows no locks.
+pub fn lock(path: &Path) -> Result<File> {
+    let file = open_lock(path)?;
+    file.lock().map_err(Error::file("lock", path))?;
+    Ok(file)
+}
+
+fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for pause in 1..TRIES {
+        match operation() {
+            Err(error) if platform::is_momentary(&error) => {
+                std::thread::sleep(Duration::from_millis(u64::from(pause)));
+            }
+            other => return other,
+        }
+    }
+    operation()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_leaves_nothing_behind() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("new").join("file");
+        write(&path, b"one", Sync::No).unwrap();
+        write(&path, b"two", Sync::Yes).unwrap();
+        assert_eq!(read(&path, 3).unwrap().unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_too_large_or_no_file_is_an_error_and_what_is_absent_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        assert!(read(&path, 3).unwrap().is_none());
+        write(&path, b"four", Sync::No).unwrap();
+        assert!(read(&path, 3).is_err());
+        assert!(read(home.path(), 3).is_err());
+        assert!(write(home.path(), b"x", Sync::No).is_err());
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_no_failure() {
+        let home = tempfile::tempdir().unwrap();
+        remove(&home.path().join("file")).unwrap();
+    }
+}

@@ -1,0 +1,111 @@
+//! What can go wrong, told with the file or the field that it happened to.
+//!
+//! No message holds a value that a caller handed over: a message may end up in a log.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Every failure that reaches a caller.
+#[derive(Debug)]
+pub enum Error {
+    /// A field of a caller's record cannot be used.
+    Argument {
+        /// The field's name, as the header has it.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A call that needs a session came before `init_session`.
+    NotStarted,
+    /// The connection was closed already, or never opened.
+    NoSuchConnection,
+    /// A host opens connections and never closes them.
+    TooManyConnections,
+    /// The caller's buffer is too small for the text.
+    BufferTooSmall {
+        /// Bytes that the text needs, the NUL included.
+        needed: usize,
+    },
+    /// The user has no folder for local application data.
+    NoFolder,
+    /// Telemetry cannot work in this session, for the reason given.
+    Unusable(String),
+    /// A file or folder could not be used.
+    File {
+        /// What was tried, as in "create".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// The settings file is not the JSON that it should be; it is left as it was.
+    Settings {
+        /// The settings file.
+        path: PathBuf,
+        /// Line of the first problem, from 1; 0 where the problem has no place.
+        line: usize,
+        /// Column of the first problem, from 1; 0 where the problem has no place.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+}
+
+/// A result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Turns an operating system's error into one that names the file.
+    pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |cause| Self::File { doing, path, cause }
+    }
+
+    /// Names the field of a caller's record that cannot be used.
+    pub(crate) fn argument(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Argument { field, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument { field, problem } => write!(f, "{field}: {problem}"),
+            Self::NotStarted => f.write_str("there is no session yet: call init_session first"),
+            Self::NoSuchConnection => f.write_str("connection: it is not open (closed already, or never opened)"),
+            Self::TooManyConnections => {
+                f.write_str("too many connections are open at once: close some with on_disconnect")
+            }
+            Self::BufferTooSmall { needed } => {
+                write!(f, "capacity: the buffer is too small, {needed} bytes are needed")
+            }
+            Self::NoFolder => {
+                f.write_str("this user has no folder for local application data, so telemetry has no place to work in")
+            }
+            Self::Unusable(reason) => f.write_str(reason),
+            Self::File { doing, path, cause } => {
+                write!(f, "cannot {doing} {}: {cause}", path.display())
+            }
+            Self::Settings { path, line: 0, problem, .. } => {
+                write!(f, "the settings file {} cannot be used: {problem}", path.display())
+            }
+            Self::Settings { path, line, column, problem } => write!(
+                f,
+                "the settings file {} cannot be used: line {line}, column {column}: {problem}. \
+                 Correct it there or delete the file; until then telemetry is off",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}

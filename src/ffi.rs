@@ -1,0 +1,630 @@
+//! The C ABI: argument checks, the panic guard, status codes, and the one session of the process.
+//!
+//! An exported function is a shell: it guards, converts its arguments into types, calls a safe method of
+//! [`Session`] and turns the outcome into a status. The rules for callers stand at the head of the generated header
+//! `include/vms_telemetry.h` (their text is in `build.rs`).
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, OsString, c_char};
+use std::mem::MaybeUninit;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+
+use uuid::Uuid;
+
+use crate::config::Environment;
+use crate::error::{Error, Result};
+use crate::event::{Field, USER_TYPES};
+use crate::paths::Paths;
+use crate::session::{self, Change, Connection, HostFacts, Outcome, Session, State, UsageDataPolicy};
+use crate::transport::ProxyChoice;
+
+/// Done.
+pub const VMS_OK: i32 = 0;
+/// Done, and nothing was recorded: telemetry is off, or this connection sends nothing. Not an error.
+pub const VMS_OFF: i32 = 1;
+/// A pointer is NULL, or a field of a record cannot be used. Nothing was done. The message names the field.
+pub const VMS_ERROR_ARGUMENT: i32 = 10;
+/// The call needs a session, and init_session was not called yet.
+pub const VMS_ERROR_NO_SESSION: i32 = 11;
+/// The connection is not open: closed already, or never opened.
+pub const VMS_ERROR_NO_CONNECTION: i32 = 12;
+/// 1,024 connections are open in this process: the host does not close them.
+pub const VMS_ERROR_TOO_MANY_CONNECTIONS: i32 = 13;
+/// The buffer is too small; the length that is needed was written.
+pub const VMS_ERROR_BUFFER_TOO_SMALL: i32 = 14;
+/// A file or folder could not be used. Nothing was recorded. The message names it.
+pub const VMS_ERROR_FILE: i32 = 20;
+/// The settings file cannot be parsed. It was left as it is. The message names file, line and column.
+pub const VMS_ERROR_SETTINGS: i32 = 21;
+/// A defect of this library. Nothing was recorded; the host goes on as if telemetry were off.
+pub const VMS_ERROR_INTERNAL: i32 = 30;
+
+/// A truth value that is not given.
+pub const VMS_UNSET: u32 = 0;
+/// No.
+pub const VMS_FALSE: u32 = 1;
+/// Yes.
+pub const VMS_TRUE: u32 = 2;
+
+/// A basic user of the VMS.
+pub const VMS_USER_BASIC: u32 = 1;
+/// A Windows or Active Directory user.
+pub const VMS_USER_WINDOWS: u32 = 2;
+/// A user of an external identity provider.
+pub const VMS_USER_OAUTH: u32 = 3;
+
+/// The option "Enable usage data collection" could not be read: nothing of this connection is sent.
+pub const VMS_POLICY_UNKNOWN: u32 = 0;
+/// The option is on.
+pub const VMS_POLICY_ON: u32 = 1;
+/// The option is off: telemetry is switched off for this user, in this session and in all later ones.
+pub const VMS_POLICY_OFF: u32 = 2;
+/// The VMS does not have the option: as if it were on.
+pub const VMS_POLICY_NOT_OFFERED: u32 = 3;
+
+/// Nobody said anything: the default holds.
+pub const VMS_LAYER_DEFAULT: u32 = 0;
+/// The user's settings file decided.
+pub const VMS_LAYER_SETTINGS_FILE: u32 = 1;
+/// An environment variable VMS_ApplicationInsights__* decided.
+pub const VMS_LAYER_ENVIRONMENT: u32 = 2;
+/// The environment variable DO_NOT_TRACK decided.
+pub const VMS_LAYER_DO_NOT_TRACK: u32 = 3;
+/// Telemetry cannot work here: no folder, a broken settings file, an unusable connection string.
+pub const VMS_LAYER_UNUSABLE: u32 = 5;
+
+/// get_text: the version of this library.
+pub const VMS_TEXT_LIBRARY_VERSION: u32 = 1;
+/// get_text: who decided whether telemetry is on, and why; a sentence without its full stop.
+pub const VMS_TEXT_TELEMETRY_REASON: u32 = 2;
+/// get_text: who decided whether events go to the raw log.
+pub const VMS_TEXT_LOG_REASON: u32 = 3;
+/// get_text: path of the settings file.
+pub const VMS_TEXT_SETTINGS_FILE: u32 = 4;
+/// get_text: path of the folder with the random ids and the events that wait.
+pub const VMS_TEXT_DATA_FOLDER: u32 = 5;
+/// get_text: path of the raw log's folder.
+pub const VMS_TEXT_LOG_FOLDER: u32 = 6;
+/// get_text: the random id of this session.
+pub const VMS_TEXT_SESSION_ID: u32 = 7;
+/// get_text: what last failed on this computer, as a file that could not be written; empty if nothing did.
+pub const VMS_TEXT_LAST_FAILURE: u32 = 8;
+/// get_text: why the last attempt to send failed; empty if it did not.
+pub const VMS_TEXT_DELIVERY_FAILURE: u32 = 9;
+/// get_text: when the service last took events (ISO 8601, UTC); empty if it never did.
+pub const VMS_TEXT_LAST_SENT: u32 = 10;
+
+/// Longest text in a record, in bytes without the NUL. A longer one is an error, and no more of it is read.
+pub const VMS_TEXT_LIMIT: usize = 8192;
+/// Most entries of an environment that are read.
+pub const VMS_ENVIRONMENT_LIMIT: usize = 4096;
+
+/// What the host says of itself, for init_session. All texts may be NULL but assembly_version.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct VmsSessionInfo {
+    /// sizeof(VmsSessionInfo).
+    pub size: u32,
+    /// VMS_TRUE: the host will name the proxy with set_config, and nothing is sent before it did. Otherwise the proxy
+    /// comes from HTTPS_PROXY, ALL_PROXY, HTTP_PROXY and NO_PROXY.
+    pub names_proxy: u32,
+    /// ProductVersion of the module's assembly, or the version of the host program. Required.
+    pub assembly_version: *const c_char,
+    /// Name and version of the framework, as .NET's RuntimeInformation.FrameworkDescription; NULL: there is none.
+    pub framework_description: *const c_char,
+    /// Name and version of the operating system; NULL: the library finds its own.
+    pub os_description: *const c_char,
+    /// Application Insights connection string; NULL: the built-in one. VMS_ApplicationInsights__ConnectionString
+    /// goes before it. HTTPS is required, but for this computer itself.
+    pub connection_string: *const c_char,
+    /// The environment as "NAME=value" texts, ended by a NULL pointer, for hosts whose runtime keeps an environment of
+    /// its own, as .NET does on Linux; NULL: the library reads that of the process.
+    pub environment: *const *const c_char,
+}
+
+/// A count, or the fact that it is not known. All zero: not known, and left out.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct VmsCount {
+    /// VMS_TRUE: value is the count.
+    pub known: u32,
+    /// The count.
+    pub value: u32,
+}
+
+/// The facts of a connection to an XProtect VMS, for on_connect.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct VmsConnectionInfo {
+    /// sizeof(VmsConnectionInfo).
+    pub size: u32,
+    /// VMS_USER_*. Required.
+    pub user_type: u32,
+    /// Whether the connection uses OAuth. VMS_UNSET: left out.
+    pub is_oauth_connection: u32,
+    /// Whether the connection uses HTTPS. VMS_UNSET: left out.
+    pub encryption_enabled: u32,
+    /// What the VMS says of its option "Enable usage data collection for XProtect Smart Client": VMS_POLICY_*.
+    pub usage_data_policy: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The actual id of the site, a GUID. It never leaves this computer: a random id stands for it. Required.
+    pub site_id: *const c_char,
+    /// Version of the VMS; NULL: left out.
+    pub product_version: *const c_char,
+    /// Product name of the VMS; NULL: left out.
+    pub product_name: *const c_char,
+    /// Child sites.
+    pub child_sites: VmsCount,
+    /// Recording servers.
+    pub recorders: VmsCount,
+    /// Hardware devices.
+    pub hardware_count: VmsCount,
+    /// Enabled cameras.
+    pub camera_count: VmsCount,
+    /// Enabled microphones.
+    pub microphone_count: VmsCount,
+    /// Enabled speakers.
+    pub speaker_count: VmsCount,
+    /// Enabled metadata channels.
+    pub metadata_count: VmsCount,
+    /// Enabled inputs.
+    pub input_count: VmsCount,
+    /// Enabled outputs.
+    pub output_count: VmsCount,
+}
+
+/// A change of the configuration, for set_config. All zero but the size: nothing changes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct VmsConfigChange {
+    /// sizeof(VmsConfigChange).
+    pub size: u32,
+    /// Whether events are recorded and sent. VMS_UNSET: as it is. Stored for every later session of the user.
+    pub enable_telemetry: u32,
+    /// Whether events are written to the raw log. VMS_UNSET: as it is. Stored as well.
+    pub log_telemetry: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The proxy for this session, as "http://host:port"; "": none; NULL: as it is. Not stored.
+    pub proxy: *const c_char,
+}
+
+/// What holds at this moment, from get_config.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct VmsConfig {
+    /// sizeof(VmsConfig), set by the caller.
+    pub size: u32,
+    /// VMS_TRUE or VMS_FALSE.
+    pub telemetry_enabled: u32,
+    /// Who decided it: VMS_LAYER_*.
+    pub telemetry_layer: u32,
+    /// VMS_TRUE or VMS_FALSE. With telemetry off nothing is logged.
+    pub log_telemetry: u32,
+    /// Who decided it: VMS_LAYER_*.
+    pub log_layer: u32,
+    /// Events that wait to be sent.
+    pub pending_events: u32,
+}
+
+/// Starts the session of this process and records NewSession, unless somebody said no. Never waits for the network.
+///
+/// A process has one session: a further call joins the running one, returns VMS_OK and ignores its argument. A session
+/// starts even where nothing can be stored; get_config and get_text tell why.
+///
+/// # Safety
+/// `info` is NULL or points to a record whose first field says how large it is; its texts are NULL or end with a NUL.
+/// All is borrowed for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn init_session(info: *const VmsSessionInfo) -> i32 {
+    guard(|| {
+        // SAFETY: as the caller promised.
+        let info = unsafe { record(info, "info") }?;
+        let facts = HostFacts {
+            // SAFETY: as the caller promised, for each of the texts.
+            assembly_version: unsafe { required(info.assembly_version, "assembly_version") }?,
+            // SAFETY: as above.
+            framework_description: unsafe { text(info.framework_description, "framework_description") }?,
+            // SAFETY: as above.
+            os_description: unsafe { text(info.os_description, "os_description") }?,
+            // SAFETY: as above.
+            connection_string: unsafe { text(info.connection_string, "connection_string") }?,
+            names_proxy: flag(info.names_proxy, "names_proxy")? == Some(true),
+        };
+        // SAFETY: as the caller promised.
+        let environment = match unsafe { variables(info.environment) }? {
+            Some(variables) => Environment::read(variables.into_iter()),
+            None => Environment::read(std::env::vars_os()),
+        };
+        let mut session = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.is_none() {
+            *session = Some(Arc::new(Session::start(facts, environment, Paths::of_current_user())?));
+        }
+        Ok(VMS_OK)
+    })
+}
+
+/// Records NewVmsSession and writes the connection's number, by which on_disconnect closes it. Never waits for the
+/// network. VMS_OFF: there is a connection, and nothing of it is sent.
+///
+/// # Safety
+/// `info` as for init_session; `connection` is NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn on_connect(info: *const VmsConnectionInfo, connection: *mut u64) -> i32 {
+    guard(|| {
+        let session = session()?;
+        not_null(connection, "connection")?;
+        // SAFETY: as the caller promised.
+        let info = unsafe { record(info, "info") }?;
+        let facts = Connection {
+            // SAFETY: as the caller promised, for each of the texts.
+            site: site(&unsafe { required(info.site_id, "site_id") }?)?,
+            user_type: user_type(info.user_type)?,
+            is_oauth: flag(info.is_oauth_connection, "is_oauth_connection")?,
+            is_encrypted: flag(info.encryption_enabled, "encryption_enabled")?,
+            // SAFETY: as above.
+            product_version: unsafe { text(info.product_version, "product_version") }?,
+            // SAFETY: as above.
+            product_name: unsafe { text(info.product_name, "product_name") }?,
+            policy: policy(info.usage_data_policy)?,
+            counts: counts(&info)?,
+        };
+        let (number, outcome) = session.connect(&facts)?;
+        // SAFETY: not NULL, and writable as the caller promised.
+        unsafe { connection.write_unaligned(number) };
+        Ok(status(outcome))
+    })
+}
+
+/// Closes a connection and records CloseVmsSession. Call it only for a graceful end (`Disconnect-Vms`): a connection
+/// that just ends with its process is not reported.
+#[unsafe(no_mangle)]
+pub extern "C" fn on_disconnect(connection: u64) -> i32 {
+    guard(|| Ok(status(session()?.disconnect(connection)?)))
+}
+
+/// Changes the configuration. The choice holds when this returns: after a "no" nothing more is sent, and what waited is
+/// deleted.
+///
+/// # Safety
+/// `change` as `info` for init_session.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn set_config(change: *const VmsConfigChange) -> i32 {
+    guard(|| {
+        let session = session()?;
+        // SAFETY: as the caller promised.
+        let change = unsafe { record(change, "change") }?;
+        // SAFETY: as the caller promised.
+        let proxy = unsafe { text(change.proxy, "proxy") }?.map(|address| match address.as_str() {
+            "" => ProxyChoice::Direct,
+            _ => ProxyChoice::Address(address),
+        });
+        session.set_config(Change {
+            telemetry: flag(change.enable_telemetry, "enable_telemetry")?,
+            log: flag(change.log_telemetry, "log_telemetry")?,
+            proxy,
+        })?;
+        Ok(VMS_OK)
+    })
+}
+
+/// Writes what holds at this moment: as much of the record as the caller's size says.
+///
+/// # Safety
+/// `config` is NULL or points to a writable record whose first field says how large it is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn get_config(config: *mut VmsConfig) -> i32 {
+    guard(|| {
+        let session = session()?;
+        // SAFETY: as the caller promised.
+        let size = unsafe { record(config, "config") }?.size;
+        let State { telemetry, log, pending, .. } = session.state();
+        let answer = VmsConfig {
+            size,
+            telemetry_enabled: truth(telemetry.on),
+            telemetry_layer: telemetry.layer as u32,
+            log_telemetry: truth(log.on),
+            log_layer: log.layer as u32,
+            pending_events: u32::try_from(pending).unwrap_or(u32::MAX),
+        };
+        let length = size_of::<VmsConfig>().min(size as usize);
+        // SAFETY:
+        // - the source is a local record of at least `length` bytes, and bytes have no alignment;
+        // - the target is not NULL and has `size` bytes, as `record` checked and the caller promised.
+        unsafe { std::ptr::copy_nonoverlapping((&raw const answer).cast::<u8>(), config.cast::<u8>(), length) };
+        Ok(VMS_OK)
+    })
+}
+
+/// Writes one of VMS_TEXT_* as UTF-8 with its NUL, and its length in bytes without the NUL. Where the buffer is too
+/// small (it may be NULL with capacity 0), only the length is written and the status is VMS_ERROR_BUFFER_TOO_SMALL.
+///
+/// # Safety
+/// `buffer` is NULL with `capacity` 0, or has `capacity` writable bytes; `length` is NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usize, length: *mut usize) -> i32 {
+    guard(|| {
+        let session = session()?;
+        let path = |path: fn(&Paths) -> std::path::PathBuf| {
+            session.paths().map(|paths| path(paths).display().to_string()).unwrap_or_default()
+        };
+        let text = match which {
+            VMS_TEXT_LIBRARY_VERSION => env!("CARGO_PKG_VERSION").to_owned(),
+            VMS_TEXT_TELEMETRY_REASON => session.state().telemetry.words,
+            VMS_TEXT_LOG_REASON => session.state().log.words,
+            VMS_TEXT_SETTINGS_FILE => path(Paths::settings),
+            VMS_TEXT_DATA_FOLDER => path(|paths| paths.folder().to_owned()),
+            VMS_TEXT_LOG_FOLDER => path(|paths| paths.log_folder().to_owned()),
+            VMS_TEXT_SESSION_ID => session.id().to_string(),
+            VMS_TEXT_LAST_FAILURE => session.state().failure.unwrap_or_default(),
+            VMS_TEXT_DELIVERY_FAILURE => session.state().delivery.last_failure.unwrap_or_default(),
+            VMS_TEXT_LAST_SENT => session.state().delivery.last_sent.and_then(session::moment).unwrap_or_default(),
+            _ => return Err(Error::argument("which", "it is none of VMS_TEXT_*")),
+        };
+        // SAFETY: as the caller promised.
+        unsafe { give(&text, buffer, capacity, length) }
+    })
+}
+
+/// Writes the message of the last call of this thread that returned an error, in the manner of get_text. It stays until
+/// the next error of the thread. A failure of this call leaves it as it is.
+///
+/// # Safety
+/// As for get_text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn last_error(buffer: *mut c_char, capacity: usize, length: *mut usize) -> i32 {
+    let message = LAST_ERROR.try_with(|message| message.borrow().clone()).unwrap_or_default();
+    // SAFETY: as the caller promised.
+    let given = panic::catch_unwind(AssertUnwindSafe(|| unsafe { give(&message, buffer, capacity, length) }));
+    given.map_or(VMS_ERROR_INTERNAL, |outcome| outcome.unwrap_or_else(|error| code(&error)))
+}
+
+/// The one session of the process.
+static SESSION: Mutex<Option<Arc<Session>>> = Mutex::new(None);
+
+thread_local! {
+    static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn session() -> Result<Arc<Session>> {
+    SESSION.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::NotStarted)
+}
+
+/// Runs the safe part of an exported function. No panic gets past this, and none is printed on the host's console.
+fn guard(body: impl FnOnce() -> Result<i32>) -> i32 {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let loud = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let ours = GUARDED.try_with(Cell::get).unwrap_or(true)
+                || std::thread::current().name() == Some(crate::sender::THREAD);
+            if !ours {
+                loud(panic);
+            }
+        }));
+    });
+    let _ = GUARDED.try_with(|guarded| guarded.set(true));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(body));
+    let _ = GUARDED.try_with(|guarded| guarded.set(false));
+    let (status, message) = match outcome {
+        Ok(Ok(status)) => return status,
+        Ok(Err(error)) => (code(&error), error.to_string()),
+        Err(_) => (VMS_ERROR_INTERNAL, "a defect of the telemetry library; nothing was recorded".to_owned()),
+    };
+    let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = message);
+    status
+}
+
+fn code(error: &Error) -> i32 {
+    match error {
+        Error::Argument { .. } => VMS_ERROR_ARGUMENT,
+        Error::NotStarted => VMS_ERROR_NO_SESSION,
+        Error::NoSuchConnection => VMS_ERROR_NO_CONNECTION,
+        Error::TooManyConnections => VMS_ERROR_TOO_MANY_CONNECTIONS,
+        Error::BufferTooSmall { .. } => VMS_ERROR_BUFFER_TOO_SMALL,
+        Error::NoFolder | Error::Unusable(_) | Error::File { .. } => VMS_ERROR_FILE,
+        Error::Settings { .. } => VMS_ERROR_SETTINGS,
+    }
+}
+
+fn status(outcome: Outcome) -> i32 {
+    match outcome {
+        Outcome::Recorded => VMS_OK,
+        Outcome::Off => VMS_OFF,
+    }
+}
+
+fn truth(on: bool) -> u32 {
+    if on { VMS_TRUE } else { VMS_FALSE }
+}
+
+fn flag(value: u32, field: &'static str) -> Result<Option<bool>> {
+    match value {
+        VMS_UNSET => Ok(None),
+        VMS_FALSE => Ok(Some(false)),
+        VMS_TRUE => Ok(Some(true)),
+        _ => Err(Error::argument(field, "it is none of VMS_UNSET, VMS_FALSE and VMS_TRUE")),
+    }
+}
+
+fn user_type(value: u32) -> Result<&'static str> {
+    let index = (value as usize).wrapping_sub(VMS_USER_BASIC as usize);
+    USER_TYPES.get(index).copied().ok_or_else(|| Error::argument("user_type", "it is none of VMS_USER_*"))
+}
+
+fn policy(value: u32) -> Result<UsageDataPolicy> {
+    match value {
+        VMS_POLICY_UNKNOWN => Ok(UsageDataPolicy::Unknown),
+        VMS_POLICY_ON => Ok(UsageDataPolicy::On),
+        VMS_POLICY_OFF => Ok(UsageDataPolicy::Off),
+        VMS_POLICY_NOT_OFFERED => Ok(UsageDataPolicy::NotOffered),
+        _ => Err(Error::argument("usage_data_policy", "it is none of VMS_POLICY_*")),
+    }
+}
+
+/// Parses a site id: only a GUID becomes part of a file's name (I6). The message never holds the value.
+fn site(text: &str) -> Result<Uuid> {
+    Uuid::try_parse(text.trim()).map_err(|_| Error::argument("site_id", "it is not a GUID"))
+}
+
+fn counts(info: &VmsConnectionInfo) -> Result<Vec<(Field, Option<u32>)>> {
+    let counts = [
+        (Field::ChildSites, info.child_sites, "child_sites"),
+        (Field::Recorders, info.recorders, "recorders"),
+        (Field::HardwareCount, info.hardware_count, "hardware_count"),
+        (Field::CameraCount, info.camera_count, "camera_count"),
+        (Field::MicrophoneCount, info.microphone_count, "microphone_count"),
+        (Field::SpeakerCount, info.speaker_count, "speaker_count"),
+        (Field::MetadataCount, info.metadata_count, "metadata_count"),
+        (Field::InputCount, info.input_count, "input_count"),
+        (Field::OutputCount, info.output_count, "output_count"),
+    ];
+    let known = |(field, count, name): (Field, VmsCount, &'static str)| {
+        Ok((field, (flag(count.known, name)? == Some(true)).then_some(count.value)))
+    };
+    counts.into_iter().map(known).collect()
+}
+
+fn not_null<T>(pointer: *const T, field: &'static str) -> Result<()> {
+    if pointer.is_null() { Err(Error::argument(field, "it is NULL")) } else { Ok(()) }
+}
+
+/// A record that begins with its size in bytes.
+///
+/// # Safety
+/// The type is `repr(C)`, its first field is that `u32`, and all bits zero is a value of it.
+unsafe trait Record: Copy {
+    /// Size of the record's first version: no caller can have a smaller one.
+    const FIRST: usize;
+}
+
+// SAFETY: `repr(C)`, begins with `size: u32`; integers and pointers may be zero. So for the next three.
+unsafe impl Record for VmsSessionInfo {
+    const FIRST: usize = 8 + 5 * size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Record for VmsConnectionInfo {
+    const FIRST: usize = 24 + 3 * size_of::<usize>() + 9 * 8;
+}
+// SAFETY: as above.
+unsafe impl Record for VmsConfigChange {
+    const FIRST: usize = 16 + size_of::<usize>();
+}
+// SAFETY: as above.
+unsafe impl Record for VmsConfig {
+    const FIRST: usize = 24;
+}
+
+/// No record will ever be larger: a size beyond it is garbage.
+const RECORD_LIMIT: usize = 4096;
+
+/// Copies a caller's record: what an older caller does not have is zero, what a newer one has beyond ours is not read.
+///
+/// # Safety
+/// `pointer` is NULL, or its first four bytes can be read, and as many bytes as they say.
+unsafe fn record<T: Record>(pointer: *const T, field: &'static str) -> Result<T> {
+    not_null(pointer, field)?;
+    // SAFETY: four bytes can be read, as the caller promised; they need no alignment.
+    let size = unsafe { pointer.cast::<u32>().read_unaligned() } as usize;
+    if !(T::FIRST..=RECORD_LIMIT).contains(&size) {
+        return Err(Error::argument(field, "its size is not that of the record"));
+    }
+    let mut copy = MaybeUninit::<T>::zeroed();
+    let length = size_of::<T>().min(size);
+    // SAFETY:
+    // - the source has `size` readable bytes, as the caller promised;
+    // - the target is a local of `size_of::<T>()` bytes; bytes have no alignment.
+    unsafe { std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), length) };
+    // SAFETY: `Record` promises that zero bits are a value, and any bits of its integers and pointers are.
+    Ok(unsafe { copy.assume_init() })
+}
+
+/// Copies a caller's text of at most [`VMS_TEXT_LIMIT`] bytes.
+///
+/// # Safety
+/// `pointer` is NULL, or bytes can be read from it up to a NUL or up to the limit.
+unsafe fn text(pointer: *const c_char, field: &'static str) -> Result<Option<String>> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    let mut length = 0;
+    // SAFETY: no byte before this one was NUL, so it can be read, as the caller promised; the limit bounds it.
+    while length <= VMS_TEXT_LIMIT && unsafe { *pointer.add(length) } != 0 {
+        length += 1;
+    }
+    if length > VMS_TEXT_LIMIT {
+        return Err(Error::argument(field, format!("it is longer than {VMS_TEXT_LIMIT} bytes")));
+    }
+    // SAFETY: the loop found a NUL and nothing else before it.
+    let text = unsafe { CStr::from_ptr(pointer) };
+    let text = text.to_str().map_err(|_| Error::argument(field, "it is not UTF-8"))?;
+    Ok(Some(text.to_owned()))
+}
+
+/// Copies a text that must be there and not be empty.
+///
+/// # Safety
+/// As for [`text`].
+unsafe fn required(pointer: *const c_char, field: &'static str) -> Result<String> {
+    // SAFETY: as the caller promised.
+    let text = unsafe { text(pointer, field) }?;
+    text.filter(|text| !text.trim().is_empty()).ok_or_else(|| Error::argument(field, "it is required"))
+}
+
+/// Copies a caller's environment.
+///
+/// # Safety
+/// `entries` is NULL, or points to texts as for [`text`], ended by a NULL pointer.
+unsafe fn variables(entries: *const *const c_char) -> Result<Option<Vec<(OsString, OsString)>>> {
+    if entries.is_null() {
+        return Ok(None);
+    }
+    let mut variables = Vec::new();
+    for index in 0..VMS_ENVIRONMENT_LIMIT {
+        // SAFETY: no entry before this one was NULL, so it can be computed, as the caller promised.
+        let entry = unsafe { entries.add(index) };
+        // SAFETY: and be read; it needs no alignment.
+        let entry = unsafe { entry.read_unaligned() };
+        // SAFETY: as the caller promised. A value too long or not UTF-8 belongs to no variable of ours.
+        match unsafe { text(entry, "environment") } {
+            Ok(None) => return Ok(Some(variables)),
+            Ok(Some(entry)) => {
+                let pair = entry.split_once('=').map(|(name, value)| (name.into(), value.into()));
+                variables.extend(pair);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(Error::argument(
+        "environment",
+        format!("it has {VMS_ENVIRONMENT_LIMIT} entries or more, or no NULL at its end"),
+    ))
+}
+
+/// Writes a text with its NUL into a caller's buffer.
+///
+/// # Safety
+/// `buffer` is NULL or has `capacity` writable bytes; `length` is NULL or can be written to.
+unsafe fn give(text: &str, buffer: *mut c_char, capacity: usize, length: *mut usize) -> Result<i32> {
+    not_null(length, "length")?;
+    if capacity > 0 {
+        not_null(buffer, "buffer")?;
+    }
+    // A NUL inside would end the text early for the caller: the file system and we put none in.
+    let text = text.replace('\0', "");
+    // SAFETY: not NULL, and writable as the caller promised.
+    unsafe { length.write_unaligned(text.len()) };
+    if capacity <= text.len() {
+        return Err(Error::BufferTooSmall { needed: text.len() + 1 });
+    }
+    // SAFETY: the buffer has `capacity` bytes, more than the text; the text is ours, so they do not overlap.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast::<u8>(), text.len()) };
+    // SAFETY: `text.len()` is below `capacity`.
+    let end = unsafe { buffer.add(text.len()) };
+    // SAFETY: as above.
+    unsafe { end.write(0) };
+    Ok(VMS_OK)
+}

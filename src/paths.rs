@@ -1,0 +1,68 @@
+//! Every path that the library uses. Building one touches no disk.
+
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::platform;
+
+/// The folders of one user, shared with MilestonePSTools (I1).
+#[derive(Clone, Debug)]
+pub struct Paths {
+    folder: PathBuf,
+    log_folder: PathBuf,
+}
+
+impl Paths {
+    /// Finds the folders of the current user.
+    ///
+    /// # Errors
+    /// [`Error::NoFolder`] where the user has no folder for local application data.
+    pub fn of_current_user() -> Result<Self> {
+        let local = platform::local_app_data().ok_or(Error::NoFolder)?;
+        let logs = platform::log_root().ok_or(Error::NoFolder)?;
+        Ok(Self::new(&local, &logs))
+    }
+
+    /// Lays the folders out below a folder for local application data and one for logs.
+    pub fn new(local_app_data: &Path, log_root: &Path) -> Self {
+        let vendor = |root: &Path| root.join("Milestone");
+        Self { folder: vendor(local_app_data).join("MilestonePSTools"), log_folder: vendor(log_root).join("MIPSDK") }
+    }
+
+    /// The folder that holds all else but the raw log.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The random user id.
+    pub fn user_id(&self) -> PathBuf {
+        self.folder.join("telemetry.uuid")
+    }
+
+    /// The random id that stands for a site.
+    pub fn site_id(&self, actual: Uuid) -> PathBuf {
+        self.folder.join(format!("site-{}.uuid", actual.hyphenated()))
+    }
+
+    /// The settings file, which belongs to MilestonePSTools as well.
+    pub fn settings(&self) -> PathBuf {
+        self.folder.join("appsettings.user.json")
+    }
+
+    /// The lock that whoever changes an id or a setting holds for a moment.
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join("telemetry.lock")
+    }
+
+    /// The folder of events that are not sent yet.
+    pub fn spool(&self) -> PathBuf {
+        self.folder.join("spool")
+    }
+
+    /// The folder of the raw log.
+    pub fn log_folder(&self) -> &Path {
+        &self.log_folder
+    }
+}

@@ -1,0 +1,51 @@
+//! Linux and the other Unix systems.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Gives the folder that .NET calls `LocalApplicationData`: `$XDG_DATA_HOME`, else `~/.local/share`.
+///
+/// Without `HOME` the home folder comes from the user data base, as in .NET.
+pub fn local_app_data() -> Option<PathBuf> {
+    dirs::data_local_dir()
+}
+
+/// Gives the folder that the raw log's folder lies in: `$XDG_STATE_HOME`, else `~/.local/state`.
+pub fn log_root() -> Option<PathBuf> {
+    dirs::state_dir().or_else(dirs::data_local_dir)
+}
+
+/// Gives the private memory of this process in bytes: data and stack (`VmData` and `VmStk`), which is what
+/// .NET 10 reports on Linux (measured; both are KiB in `/proc/self/status`).
+pub fn private_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let kibibytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_end_matches("kB").trim().parse::<u64>().ok()
+    };
+    Some((kibibytes("VmData:")? + kibibytes("VmStk:")?) * 1024)
+}
+
+/// Creates a folder and its parents; the folder itself is for the current user only.
+///
+/// # Errors
+/// What the operating system says; an existing folder is none.
+pub fn create_private_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        other => other,
+    }
+}
+
+/// Tells whether the same operation may well succeed in a moment: never, here.
+pub fn is_momentary(_error: &io::Error) -> bool {
+    false
+}

@@ -1,0 +1,297 @@
+//! Sends what waits in the spool, on one background thread that lives only while something waits (D8).
+//!
+//! An attempt runs under `sender.lock`, so that all processes of a user send one request at a time (D4). Between
+//! attempts the lock is free. When the next attempt may come is remembered on disk, for all processes (D7).
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use flate2::{Compression, write::GzEncoder};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, Environment};
+use crate::durable::{self, Sync};
+use crate::envelope::{Destination, envelope};
+use crate::error::Result;
+use crate::spool::{Entry, Spool};
+use crate::transport::{Https, NoAnswer, ProxyChoice, Transport, verdict};
+
+/// Most events in one request.
+const BATCH_EVENTS: usize = 100;
+/// Most bytes in one request, before compression.
+const BATCH_BYTES: usize = 256 * 1024;
+/// The name of the background thread.
+pub const THREAD: &str = "vms-telemetry";
+/// The thread's stack: a TLS handshake needs a fifth of it.
+const STACK: usize = 512 * 1024;
+/// Largest `delivery.json` that is read.
+const MEMORY_LIMIT: u64 = 4_096;
+
+/// First pause after a failure (D4).
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+/// Longest pause (D4).
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// No pause is longer: the service may ask for a day. A later time comes from a clock that jumped.
+const BELIEVABLE_PAUSE: TimeDelta = TimeDelta::hours(25);
+
+/// What all processes of a user remember of delivery: the content of `delivery.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Memory {
+    /// Attempts that failed since the last one that did not.
+    pub failures: u32,
+    /// When the next attempt may come, in seconds since 1970.
+    pub next_attempt: Option<i64>,
+    /// When the service last took events, in seconds since 1970.
+    pub last_sent: Option<i64>,
+    /// Why the last attempt failed, in words.
+    pub last_failure: Option<String>,
+}
+
+/// What follows an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing waits, or telemetry is off.
+    Rest,
+    /// The next attempt may come at this time.
+    At(DateTime<Utc>),
+}
+
+/// All that an attempt needs.
+pub struct Delivery {
+    /// Where events wait.
+    pub spool: Spool,
+    /// The settings file, asked for consent before each request.
+    pub settings: PathBuf,
+    /// What the environment said when the session started.
+    pub environment: Environment,
+    /// Where events go.
+    pub destination: Destination,
+}
+
+impl Delivery {
+    /// Tells whether telemetry is on at this moment.
+    pub fn consents(&self) -> bool {
+        config::consent_now(&self.environment, &self.settings).on
+    }
+
+    fn memory_file(&self) -> PathBuf {
+        self.spool.folder().join("delivery.json")
+    }
+
+    /// Reads what is remembered; a damaged file remembers nothing.
+    pub fn memory(&self) -> Memory {
+        let content = durable::read(&self.memory_file(), MEMORY_LIMIT).ok().flatten();
+        content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
+    }
+
+    fn remember(&self, memory: &Memory) -> Result<()> {
+        let content = serde_json::to_vec(memory).unwrap_or_default();
+        durable::write(&self.memory_file(), &content, Sync::No)
+    }
+
+    /// Sends all that waits, batch after batch, until nothing does, a request fails or telemetry is off.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::File`] where the spool cannot be worked with; nothing is sent then.
+    pub fn attempt(&self, transport: &mut dyn Transport, now: DateTime<Utc>) -> Result<Next> {
+        let _lock = durable::lock(&self.spool.folder().join("sender.lock"))?;
+        self.spool.remove_strays(now);
+        loop {
+            if !self.consents() {
+                return self.spool.purge().map(|()| Next::Rest);
+            }
+            let memory = self.memory();
+            if let Some(time) = pause(&memory, now) {
+                return Ok(if self.spool.entries()?.is_empty() { Next::Rest } else { Next::At(time) });
+            }
+            let (entries, body) = self.batch(now)?;
+            if entries.is_empty() {
+                return Ok(Next::Rest);
+            }
+            let (keep, trouble, wait) = match transport.post(&gzip(&body)) {
+                Err(NoAnswer::Withdrawn) => continue,
+                Err(NoAnswer::Failed(words)) => (vec![true; entries.len()], Some(words), None),
+                Ok(answer) => {
+                    let verdict = verdict(&answer, entries.len(), now);
+                    (verdict.keep, verdict.trouble, verdict.wait)
+                }
+            };
+            let sent = keep.contains(&false) && trouble.as_ref().is_none_or(|_| keep.contains(&true));
+            for (entry, _) in entries.iter().zip(&keep).filter(|(_, keep)| !**keep) {
+                self.spool.remove(entry)?;
+            }
+            self.remember(&memory.after(sent, trouble, wait, now))?;
+        }
+    }
+
+    /// Reads the oldest events that fit into one request, as the lines of its body.
+    fn batch(&self, now: DateTime<Utc>) -> Result<(Vec<Entry>, String)> {
+        let (mut entries, mut body) = (Vec::new(), String::new());
+        for entry in self.spool.entries()? {
+            if entries.len() == BATCH_EVENTS {
+                break;
+            }
+            let Some(event) = self.spool.read(&entry, now)? else {
+                continue;
+            };
+            let line = envelope(&event, self.destination.key, now).to_string();
+            if !entries.is_empty() && body.len() + line.len() > BATCH_BYTES {
+                break;
+            }
+            if !entries.is_empty() {
+                body.push('\n');
+            }
+            body += &line;
+            entries.push(entry);
+        }
+        Ok((entries, body))
+    }
+}
+
+impl Memory {
+    fn after(mut self, sent: bool, trouble: Option<String>, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
+        if sent {
+            self.last_sent = Some(now.timestamp());
+        }
+        match trouble {
+            None => Self { failures: 0, next_attempt: None, last_failure: None, ..self },
+            Some(words) => {
+                self.failures = self.failures.saturating_add(1);
+                let pause = wait.unwrap_or_else(|| backoff(self.failures, random()));
+                self.next_attempt = Some(now.timestamp().saturating_add_unsigned(pause.as_secs()));
+                self.last_failure = Some(words);
+                self
+            }
+        }
+    }
+}
+
+/// Gives the time before which no attempt may come, if there is one.
+fn pause(memory: &Memory, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let time = DateTime::from_timestamp(memory.next_attempt?, 0)?;
+    (time > now && time < now + BELIEVABLE_PAUSE).then_some(time)
+}
+
+/// Gives the pause after the `failures`th failure in a row: doubled each time, and lengthened by up to a half, so
+/// that a fleet of computers does not come back in step. `random` is from 0 to 255.
+fn backoff(failures: u32, random: u8) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    let pause = doubled.min(LONGEST_PAUSE);
+    pause + (pause / 2).mul_f64(f64::from(random) / 255.0)
+}
+
+fn random() -> u8 {
+    uuid::Uuid::new_v4().into_bytes()[0]
+}
+
+fn gzip(body: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing into memory cannot fail.
+    let _ = encoder.write_all(body.as_bytes());
+    encoder.finish().unwrap_or_default()
+}
+
+/// The background thread's owner.
+pub struct Sender {
+    delivery: Arc<Delivery>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+struct State {
+    proxy: ProxyChoice,
+    running: bool,
+    kicked: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sender {
+    /// Prepares a sender; no thread starts before [`Sender::kick`].
+    pub fn new(delivery: Delivery, proxy: ProxyChoice) -> Self {
+        let state = Mutex::new(State { proxy, running: false, kicked: false });
+        Self { delivery: Arc::new(delivery), shared: Arc::new(Shared { state, wake: Condvar::new() }) }
+    }
+
+    /// Gives what attempts work with.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// Tells the thread that something changed; starts it where none runs. Returns at once.
+    pub fn kick(&self) {
+        let mut state = self.shared.state();
+        state.kicked = true;
+        if state.running {
+            self.shared.wake.notify_all();
+        } else if state.proxy != ProxyChoice::Awaited {
+            let (delivery, shared) = (self.delivery.clone(), self.shared.clone());
+            let thread = std::thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
+            // Without a thread the events stay on disk; the next kick tries again.
+            state.running = thread.spawn(move || run(&delivery, &shared)).is_ok();
+        }
+    }
+
+    /// Takes the proxy that the host names, and sends what waited for it.
+    pub fn set_proxy(&self, proxy: ProxyChoice) {
+        self.shared.state().proxy = proxy;
+        self.kick();
+    }
+}
+
+/// The thread: attempt, wait, attempt, until nothing waits.
+fn run(delivery: &Arc<Delivery>, shared: &Shared) {
+    // A panic here must not leave `running` behind: later events would never go out.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        loop {
+            let proxy = {
+                let mut state = shared.state();
+                state.kicked = false;
+                state.proxy.clone()
+            };
+            match attempt(delivery, &proxy) {
+                Next::Rest => {
+                    let mut state = shared.state();
+                    if !state.kicked {
+                        state.running = false;
+                        return;
+                    }
+                }
+                Next::At(time) => {
+                    let pause = (time - Utc::now()).to_std().unwrap_or_default();
+                    let state = shared.state();
+                    if !state.kicked {
+                        drop(shared.wake.wait_timeout(state, pause));
+                    }
+                }
+            }
+        }
+    }));
+    shared.state().running = false;
+}
+
+/// One attempt on the real network. What fails before the network is tried again at the next kick.
+fn attempt(delivery: &Arc<Delivery>, proxy: &ProxyChoice) -> Next {
+    let gate = delivery.clone();
+    match Https::new(&delivery.destination, proxy, &delivery.environment, Arc::new(move || gate.consents())) {
+        Ok(mut transport) => delivery.attempt(&mut transport, Utc::now()).unwrap_or(Next::Rest),
+        Err(words) => {
+            let memory = Memory { last_failure: Some(words), ..delivery.memory() };
+            // The reason is for the user to see; that it cannot be stored changes nothing.
+            let _ = delivery.remember(&memory);
+            Next::Rest
+        }
+    }
+}

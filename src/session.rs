@@ -1,0 +1,359 @@
+//! The session of a process: consent, ids, spool and sender put together. What the C ABI offers, as safe methods.
+//!
+//! An event takes one way: [`Session::record`] asks for consent, stores the event in the spool and asks again. Whoever
+//! opts out writes the choice first and empties the spool then. So an event that is stored while the choice is written
+//! is removed by one of the two. Should the process die in between, the event stays behind a "no" that every sender
+//! asks for; and opting in again empties the spool before the "yes" is written.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::config::{self, Decision, Environment, Layer};
+use crate::envelope::{BUILT_IN, Destination};
+use crate::error::{Error, Result};
+use crate::event::{Event, Field, Kind, Value};
+use crate::paths::Paths;
+use crate::sender::{Delivery, Memory, Sender};
+use crate::settings::{self, Settings};
+use crate::spool::Spool;
+use crate::transport::ProxyChoice;
+use crate::{host, identity, platform};
+
+/// Most connections that are open at once in one process: far beyond any real host, and a bound for a broken one.
+const CONNECTION_LIMIT: usize = 1_024;
+
+/// What the host says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct HostFacts {
+    /// ProductVersion of the module's assembly, or the host program's version.
+    pub assembly_version: String,
+    /// .NET's `RuntimeInformation.FrameworkDescription`; `None` where there is no framework.
+    pub framework_description: Option<String>,
+    /// .NET's `RuntimeInformation.OSDescription`; `None`: the library finds its own.
+    pub os_description: Option<String>,
+    /// Where events go, where the environment names nothing; `None`: the built-in place.
+    pub connection_string: Option<String>,
+    /// Whether the host will name the proxy with `set_config`; nothing is sent before.
+    pub names_proxy: bool,
+}
+
+/// What the VMS says about usage data (C7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageDataPolicy {
+    /// It could not be read: nothing of this connection is sent.
+    Unknown,
+    /// Allowed.
+    On,
+    /// Forbidden: telemetry is switched off for this user, now and later (C6).
+    Off,
+    /// The VMS does not have the option: as allowed.
+    NotOffered,
+}
+
+/// The facts of a connection: counts that could not be read are `None`.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The actual id of the site; it stays on this computer.
+    pub site: Uuid,
+    /// One of [`crate::event::USER_TYPES`].
+    pub user_type: &'static str,
+    /// Whether OAuth was used.
+    pub is_oauth: Option<bool>,
+    /// Whether HTTPS is used.
+    pub is_encrypted: Option<bool>,
+    /// Version of the VMS.
+    pub product_version: Option<String>,
+    /// Product name of the VMS.
+    pub product_name: Option<String>,
+    /// What the VMS says about usage data.
+    pub policy: UsageDataPolicy,
+    /// The counts, by their fields.
+    pub counts: Vec<(Field, Option<u32>)>,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The event is on disk.
+    Recorded,
+    /// Telemetry is off, or this connection sends nothing: nothing was recorded.
+    Off,
+}
+
+/// A change of the configuration; `None` leaves a value as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Whether events are recorded and sent; stored for every later session of the user.
+    pub telemetry: Option<bool>,
+    /// Whether events go to the raw log; stored as well.
+    pub log: Option<bool>,
+    /// The proxy for this session; not stored.
+    pub proxy: Option<ProxyChoice>,
+}
+
+/// What holds at this moment, for the user to see.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Whether telemetry is on, and why.
+    pub telemetry: Decision,
+    /// Whether events go to the raw log, and why.
+    pub log: Decision,
+    /// Events that wait to be sent.
+    pub pending: usize,
+    /// What is remembered of delivery.
+    pub delivery: Memory,
+    /// The last failure on this computer, in words.
+    pub failure: Option<String>,
+}
+
+/// The session of a process.
+pub struct Session {
+    id: Uuid,
+    facts: HostFacts,
+    environment: Environment,
+    work: std::result::Result<Work, String>,
+    inner: Mutex<Inner>,
+}
+
+/// What a session needs in order to work at all.
+struct Work {
+    paths: Paths,
+    sender: Sender,
+}
+
+#[derive(Default)]
+struct Inner {
+    announced: bool,
+    user: Option<Uuid>,
+    connections: HashMap<u64, Open>,
+    last_connection: u64,
+    failure: Option<String>,
+}
+
+/// An open connection.
+struct Open {
+    since: Instant,
+    /// The random id that stands for the site; `None`: nothing of this connection is sent.
+    site: Option<Uuid>,
+}
+
+impl Session {
+    /// Starts the session and records its `NewSession`, unless something says no; then nothing is touched (S5).
+    /// Whatever else fails is kept for [`Session::state`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the host's own connection string cannot be used; there is no session then.
+    pub fn start(facts: HostFacts, environment: Environment, paths: Result<Paths>) -> Result<Self> {
+        let own = facts.connection_string.as_deref().unwrap_or(BUILT_IN).parse::<Destination>();
+        let own = own.map_err(|problem| Error::argument("connection_string", problem))?;
+        let destination = match environment.connection_string() {
+            None => Ok(own),
+            Some(text) => text
+                .parse()
+                .map_err(|problem| format!("VMS_ApplicationInsights__ConnectionString cannot be used: {problem}")),
+        };
+        let proxy = if facts.names_proxy { ProxyChoice::Awaited } else { ProxyChoice::Environment };
+        let work = paths.map_err(|error| error.to_string()).and_then(|paths| {
+            let delivery = Delivery {
+                spool: Spool::new(paths.spool()),
+                settings: paths.settings(),
+                environment: environment.clone(),
+                destination: destination?,
+            };
+            Ok(Work { paths, sender: Sender::new(delivery, proxy) })
+        });
+        let session = Self { id: Uuid::new_v4(), facts, environment, work, inner: Mutex::default() };
+        // The reason of a failure is kept for the state; an import never fails because of telemetry (S3).
+        let _ = session.announce();
+        Ok(session)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn consents(&self) -> bool {
+        self.work.as_ref().is_ok_and(|work| work.sender.delivery().consents())
+    }
+
+    fn work(&self) -> Result<&Work> {
+        self.work.as_ref().map_err(|words| Error::Unusable(words.clone()))
+    }
+
+    /// Records `NewSession` where it was not recorded yet and telemetry is on.
+    fn announce(&self) -> Result<Outcome> {
+        let mut inner = self.inner();
+        if inner.announced || !self.consents() {
+            return Ok(Outcome::Off);
+        }
+        let mut event = self.event(Kind::NewSession, &mut inner)?;
+        let os = self.facts.os_description.clone().or_else(host::os_description);
+        event.set_known(Field::OSDescription, os.map(Value::Text));
+        event.set_known(Field::FrameworkDescription, self.facts.framework_description.clone().map(Value::Text));
+        event.set_known(Field::ProcessorCount, host::processor_count().map(Value::Count));
+        event.set_known(Field::PrivateBytes, platform::private_bytes().map(Value::Count));
+        let outcome = self.record(&event, &mut inner)?;
+        inner.announced = outcome == Outcome::Recorded;
+        Ok(outcome)
+    }
+
+    /// Starts an event with the ids of this user and session.
+    fn event(&self, kind: Kind, inner: &mut Inner) -> Result<Event> {
+        let paths = &self.work()?.paths;
+        let user = match inner.user {
+            Some(user) => user,
+            None => self.lasting_id(&paths.user_id(), inner)?,
+        };
+        inner.user = Some(user);
+        Ok(Event::new(kind, Utc::now(), &self.facts.assembly_version, user, self.id))
+    }
+
+    /// Gives the id in a file. Where it cannot be stored, a random one serves this session only (I5).
+    fn lasting_id(&self, file: &std::path::Path, inner: &mut Inner) -> Result<Uuid> {
+        let lock = self.work()?.paths.lock();
+        Ok(identity::read_or_create(file, &lock).unwrap_or_else(|error| {
+            inner.failure = Some(error.to_string());
+            Uuid::new_v4()
+        }))
+    }
+
+    /// Stores an event for the sender: the one way that every event takes.
+    fn record(&self, event: &Event, inner: &mut Inner) -> Result<Outcome> {
+        let work = self.work()?;
+        let spool = &work.sender.delivery().spool;
+        let stored = spool.put(event).and_then(|entry| {
+            if self.consents() {
+                return Ok(Outcome::Recorded);
+            }
+            spool.remove(&entry).map(|()| Outcome::Off)
+        });
+        match &stored {
+            Ok(_) => work.sender.kick(),
+            Err(error) => inner.failure = Some(error.to_string()),
+        }
+        stored
+    }
+
+    /// Notes a connection and records its `NewVmsSession`. Gives the number by which it is closed.
+    ///
+    /// # Errors
+    /// [`Error::TooManyConnections`]; [`Error::File`] where the event cannot be stored. There is no connection then.
+    pub fn connect(&self, connection: &Connection) -> Result<(u64, Outcome)> {
+        let mut inner = self.inner();
+        if inner.connections.len() >= CONNECTION_LIMIT {
+            return Err(Error::TooManyConnections);
+        }
+        if connection.policy == UsageDataPolicy::Off && self.work.is_ok() && !self.environment.forbids() {
+            self.store(Settings { telemetry: Some(false), log: None })?;
+        }
+        let allowed = matches!(connection.policy, UsageDataPolicy::On | UsageDataPolicy::NotOffered);
+        let (site, outcome) = if allowed && self.consents() {
+            let site = self.lasting_id(&self.work()?.paths.site_id(connection.site), &mut inner)?;
+            let mut event = self.event(Kind::NewVmsSession, &mut inner)?;
+            let text = |text: &Option<String>| text.clone().map(Value::Text);
+            event.set(Field::UserType, Value::Text(connection.user_type.to_owned()));
+            event.set_known(Field::IsOAuthConnection, connection.is_oauth.map(Value::Flag));
+            event.set_known(Field::EncryptionEnabled, connection.is_encrypted.map(Value::Flag));
+            event.set_known(Field::ProductVersion, text(&connection.product_version));
+            event.set_known(Field::ProductName, text(&connection.product_name));
+            event.set(Field::SiteId, Value::Id(site));
+            for (field, count) in &connection.counts {
+                event.set_known(*field, count.map(|count| Value::Count(count.into())));
+            }
+            match self.record(&event, &mut inner)? {
+                Outcome::Recorded => (Some(site), Outcome::Recorded),
+                Outcome::Off => (None, Outcome::Off),
+            }
+        } else {
+            (None, Outcome::Off)
+        };
+        inner.last_connection += 1;
+        let number = inner.last_connection;
+        inner.connections.insert(number, Open { since: Instant::now(), site });
+        Ok((number, outcome))
+    }
+
+    /// Forgets a connection and records its `CloseVmsSession`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConnection`]; [`Error::File`] where the event cannot be stored, the connection is closed then too.
+    pub fn disconnect(&self, number: u64) -> Result<Outcome> {
+        let mut inner = self.inner();
+        let open = inner.connections.remove(&number).ok_or(Error::NoSuchConnection)?;
+        let (Some(site), true) = (open.site, self.consents()) else {
+            return Ok(Outcome::Off);
+        };
+        let mut event = self.event(Kind::CloseVmsSession, &mut inner)?;
+        event.set(Field::SiteId, Value::Id(site));
+        event.set(Field::ConnectionDuration, Value::Seconds(open.since.elapsed().as_millis() as f64 / 1000.0));
+        event.set_known(Field::PrivateBytes, platform::private_bytes().map(Value::Count));
+        self.record(&event, &mut inner)
+    }
+
+    /// Changes the configuration; a choice holds when this returns (C3, C4).
+    ///
+    /// # Errors
+    /// [`Error::Settings`] and [`Error::File`] where the choice cannot be stored; all is as it was then.
+    pub fn set_config(&self, change: Change) -> Result<()> {
+        if change.telemetry.is_some() || change.log.is_some() {
+            self.store(Settings { telemetry: change.telemetry, log: change.log })?;
+        }
+        if let (Some(proxy), Ok(work)) = (change.proxy, &self.work) {
+            work.sender.set_proxy(proxy);
+        }
+        if change.telemetry == Some(true) {
+            self.announce()?;
+        }
+        Ok(())
+    }
+
+    /// Stores a choice. What waits in the spool was recorded under another one, and goes.
+    fn store(&self, choice: Settings) -> Result<()> {
+        let work = self.work()?;
+        let delivery = work.sender.delivery();
+        let change = || settings::change(&work.paths.settings(), &work.paths.lock(), choice);
+        match choice.telemetry {
+            Some(true) if !delivery.consents() => delivery.spool.purge().and_then(|()| change()),
+            Some(false) => change().and_then(|()| delivery.spool.purge()),
+            _ => change(),
+        }
+    }
+
+    /// Shows what holds at this moment.
+    pub fn state(&self) -> State {
+        let failure = self.inner().failure.clone();
+        let (file, pending, delivery) = match &self.work {
+            Ok(work) => {
+                let delivery = work.sender.delivery();
+                let pending = delivery.spool.entries().map_or(0, |entries| entries.len());
+                (settings::read(&delivery.settings), pending, delivery.memory())
+            }
+            Err(_) => (Ok(Settings::default()), 0, Memory::default()),
+        };
+        let mut telemetry = config::consent(&self.environment, &file);
+        if let (true, Err(words)) = (telemetry.on, &self.work) {
+            telemetry = Decision { on: false, layer: Layer::Unusable, words: words.clone() };
+        }
+        let log = config::logging(&self.environment, &file);
+        State { telemetry, log, pending, delivery, failure }
+    }
+
+    /// Gives the paths that the session works with, where it has any.
+    pub fn paths(&self) -> Option<&Paths> {
+        self.work.as_ref().ok().map(|work| &work.paths)
+    }
+
+    /// Gives the random id of the session.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+/// Gives a moment of [`Memory`] as text.
+pub fn moment(seconds: i64) -> Option<String> {
+    DateTime::from_timestamp(seconds, 0).map(|time| time.to_rfc3339())
+}

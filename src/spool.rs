@@ -1,0 +1,285 @@
+//! Events on disk that are not sent yet: one file an event (contract section 7).
+//!
+//! A file's name says all that is needed to keep order and limits without opening it:
+//! `<milliseconds since 1970>-<random id>-<bytes>.json`. Files with other names belong to others and are left alone.
+//!
+//! What can go wrong, and why it is harmless:
+//!
+//! 1. A process dies while it records. The event lies under a temporary name, is never sent, and its call never
+//!    returned. Strays are removed when they are a day old.
+//! 2. A process dies after it recorded. The file has its final name and goes out with a later session.
+//! 3. A process dies between an answer of the service and the removal of what was sent. That batch is sent once more.
+//! 4. Two processes send at once: they do not, the sender holds `sender.lock`, which the operating system releases
+//!    when the process ends.
+//! 5. Two processes make room at once: both remove the oldest; removing what is gone is no failure.
+//! 6. The file was changed or damaged: it does not parse into the closed table of fields, or has another length than
+//!    its name says, and is removed.
+//! 7. Opting out happens while an event is written: see [`crate::session`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::durable::{self, Sync, TEMPORARY};
+use crate::error::{Error, Result};
+use crate::event::Event;
+
+/// Most events that wait (D2).
+pub const EVENT_LIMIT: usize = 500;
+/// Most bytes that wait (D2).
+pub const BYTE_LIMIT: u64 = 1 << 20;
+/// Longest wait (D2).
+pub const AGE_LIMIT: TimeDelta = TimeDelta::days(90);
+/// A temporary file older than this belongs to a process that died.
+const STRAY_AGE: TimeDelta = TimeDelta::days(1);
+
+/// The folder of waiting events.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    folder: PathBuf,
+}
+
+/// A waiting event, known by its file's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    milliseconds: i64,
+    id: Uuid,
+    bytes: u64,
+}
+
+impl Entry {
+    fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_suffix(".json")?.split('-');
+        let entry = Self {
+            milliseconds: parts.next()?.parse().ok()?,
+            id: Uuid::try_parse(parts.next()?).ok()?,
+            bytes: parts.next()?.parse().ok()?,
+        };
+        (entry.name() == name).then_some(entry)
+    }
+
+    fn name(&self) -> String {
+        format!("{:015}-{}-{}.json", self.milliseconds, self.id.simple(), self.bytes)
+    }
+
+    fn is_older(&self, age: TimeDelta, now: DateTime<Utc>) -> bool {
+        self.milliseconds < (now - age).timestamp_millis()
+    }
+}
+
+impl Spool {
+    /// Names the folder; touches no disk.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The folder of waiting events.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Stores an event and gives its entry: when this returns, the death of the process cannot lose it any more (D1).
+    /// The oldest make room where a limit is reached.
+    ///
+    /// # Errors
+    /// [`Error::File`]; then nothing was stored.
+    pub fn put(&self, event: &Event) -> Result<Entry> {
+        let content = serde_json::to_vec(event).map_err(|error| Error::file("write", &self.folder)(error.into()))?;
+        let entry = Entry {
+            milliseconds: event.time().timestamp_millis().max(0),
+            id: Uuid::new_v4(),
+            bytes: content.len() as u64,
+        };
+        self.make_room(entry.bytes, event.time())?;
+        durable::write(&self.path(&entry), &content, Sync::No)?;
+        Ok(entry)
+    }
+
+    fn make_room(&self, bytes: u64, now: DateTime<Utc>) -> Result<()> {
+        let entries = self.entries()?;
+        let mut count = entries.len();
+        let mut total = entries.iter().map(|entry| entry.bytes).fold(bytes, u64::saturating_add);
+        for oldest in entries {
+            if count < EVENT_LIMIT && total <= BYTE_LIMIT && !oldest.is_older(AGE_LIMIT, now) {
+                break;
+            }
+            self.remove(&oldest)?;
+            count -= 1;
+            total = total.saturating_sub(oldest.bytes);
+        }
+        Ok(())
+    }
+
+    /// Lists what waits, oldest first. Without the folder nothing does.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = self.names()?.iter().filter_map(|name| Entry::parse(name)).collect();
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
+    fn names(&self) -> Result<Vec<String>> {
+        let listing = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(Error::file("list", &self.folder))?,
+        };
+        Ok(listing.flatten().filter_map(|file| file.file_name().into_string().ok()).collect())
+    }
+
+    /// Reads a waiting event; `None` where it is gone, damaged or too old. Damaged and too old ones are removed.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn read(&self, entry: &Entry, now: DateTime<Utc>) -> Result<Option<Event>> {
+        let content = match durable::read(&self.path(entry), entry.bytes) {
+            Ok(None) => return Ok(None),
+            Ok(Some(content)) if content.len() as u64 == entry.bytes => content,
+            _ => Vec::new(),
+        };
+        match serde_json::from_slice(&content) {
+            Ok(event) if !entry.is_older(AGE_LIMIT, now) => Ok(Some(event)),
+            _ => self.remove(entry).map(|()| None),
+        }
+    }
+
+    /// Removes an event that is sent or refused for good.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn remove(&self, entry: &Entry) -> Result<()> {
+        durable::remove(&self.path(entry))
+    }
+
+    /// Removes all that waits, and what dying processes left half written.
+    ///
+    /// # Errors
+    /// [`Error::File`]: the first failure, after the rest was removed.
+    pub fn purge(&self) -> Result<()> {
+        let mut outcome = Ok(());
+        for name in self.names()? {
+            if Entry::parse(&name).is_some() || is_temporary(&name) {
+                outcome = outcome.and(durable::remove(&self.folder.join(name)));
+            }
+        }
+        outcome
+    }
+
+    /// Removes what dying processes left half written more than a day ago.
+    pub fn remove_strays(&self, now: DateTime<Utc>) {
+        for name in self.names().unwrap_or_default().iter().filter(|name| is_temporary(name)) {
+            let path = self.folder.join(name);
+            let written = fs::metadata(&path).and_then(|file| file.modified());
+            if written.is_ok_and(|time| now - DateTime::<Utc>::from(time) > STRAY_AGE) {
+                // Whoever holds it open keeps it; the next session tries again.
+                let _ = durable::remove(&path);
+            }
+        }
+    }
+
+    fn path(&self, entry: &Entry) -> PathBuf {
+        self.folder.join(entry.name())
+    }
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(TEMPORARY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Field, Kind, Value};
+
+    fn event(milliseconds: i64) -> Event {
+        let time = DateTime::from_timestamp_millis(milliseconds).unwrap();
+        Event::new(Kind::NewSession, time, "1", Uuid::new_v4(), Uuid::new_v4())
+    }
+
+    fn spool() -> (tempfile::TempDir, Spool) {
+        let home = tempfile::tempdir().unwrap();
+        let spool = Spool::new(home.path().join("spool"));
+        (home, spool)
+    }
+
+    #[test]
+    fn d1_what_was_put_is_read_back_oldest_first() {
+        let (_home, spool) = spool();
+        let now = DateTime::from_timestamp_millis(3_000).unwrap();
+        let later = event(2_000);
+        let first = event(1_000);
+        spool.put(&later).unwrap();
+        spool.put(&first).unwrap();
+        let read: Vec<Event> =
+            spool.entries().unwrap().iter().map(|entry| spool.read(entry, now).unwrap().unwrap()).collect();
+        assert_eq!(read, [first, later]);
+    }
+
+    #[test]
+    fn d2_the_oldest_make_room_by_count_by_bytes_and_by_age() {
+        let (_home, spool) = spool();
+        for milliseconds in 0..EVENT_LIMIT as i64 + 7 {
+            spool.put(&event(milliseconds)).unwrap();
+        }
+        let entries = spool.entries().unwrap();
+        assert_eq!((entries.len(), entries[0].milliseconds), (EVENT_LIMIT, 7));
+
+        let large = |milliseconds| {
+            let mut event = event(milliseconds);
+            event.set(Field::OSDescription, Value::Text("x".repeat(8_000)));
+            event
+        };
+        for milliseconds in 0..200 {
+            spool.put(&large(10_000 + milliseconds)).unwrap();
+        }
+        let entries = spool.entries().unwrap();
+        assert!(entries.iter().map(|entry| entry.bytes).sum::<u64>() <= BYTE_LIMIT);
+        assert!(entries.len() > 100, "{}", entries.len());
+
+        spool.put(&event((AGE_LIMIT + TimeDelta::days(1)).num_milliseconds())).unwrap();
+        assert_eq!(spool.entries().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn d2_a_damaged_file_costs_only_itself_and_a_foreign_one_is_left_alone() {
+        let (_home, spool) = spool();
+        let now = DateTime::from_timestamp_millis(3_000).unwrap();
+        for milliseconds in 0..3 {
+            spool.put(&event(milliseconds)).unwrap();
+        }
+        let entries = spool.entries().unwrap();
+        fs::write(spool.path(&entries[0]), "{").unwrap();
+        fs::write(spool.path(&entries[1]), vec![b'x'; entries[1].bytes as usize]).unwrap();
+        for foreign in ["readme.txt", "1-2-3.json", "000000000000001-x-5.json", "sender.lock"] {
+            fs::write(spool.folder().join(foreign), "mine").unwrap();
+        }
+        assert_eq!(spool.entries().unwrap(), entries);
+        let read: Vec<bool> = entries.iter().map(|entry| spool.read(entry, now).unwrap().is_some()).collect();
+        assert_eq!(read, [false, false, true]);
+        assert_eq!(spool.entries().unwrap(), entries[2..]);
+        spool.purge().unwrap();
+        assert_eq!(spool.entries().unwrap(), []);
+        assert_eq!(fs::read_dir(spool.folder()).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn names_that_are_not_ours_do_not_parse() {
+        let good = Entry { milliseconds: 5, id: Uuid::nil(), bytes: 7 }.name();
+        assert!(Entry::parse(&good).is_some());
+        for bad in [
+            String::new(),
+            good.replace(".json", ".jso"),
+            good.replace("-7", "-07"),
+            good.replace("-7", "-+7"),
+            good.replace("-7", "-99999999999999999999"),
+            good.replacen('0', "", 1),
+            format!("-{good}"),
+            good.to_uppercase(),
+        ] {
+            assert!(Entry::parse(&bad).is_none(), "{bad}");
+        }
+    }
+}

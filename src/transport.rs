@@ -1,0 +1,459 @@
+//! One request to the service, and what its answer means.
+//!
+//! [`verdict`] is the whole rule table as a pure function; [`Https`] only moves bytes. The gate is the last thing that
+//! stands between them and the socket: it asks for consent when the connection is up and the bytes are ready (C10).
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport as Connection,
+};
+use ureq::{Agent, Error as Trouble, Proxy, ProxyProtocol};
+
+use crate::config::Environment;
+use crate::envelope::Destination;
+
+/// Longest time to reach the server (D4).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time for a request and its answer (D4).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Largest answer that is read: 500 refused items make about 60 KB.
+const ANSWER_LIMIT: u64 = 256 * 1024;
+/// Longest wait that the server can ask for.
+const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// Names product and version only, never the computer.
+const USER_AGENT: &str = concat!("vms-telemetry/", env!("CARGO_PKG_VERSION"));
+
+/// What the server answered.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The header `Retry-After`, as it came.
+    pub retry_after: Option<String>,
+    /// The body, at most [`ANSWER_LIMIT`].
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum NoAnswer {
+    /// Telemetry was switched off before the first byte was sent.
+    Withdrawn,
+    /// The network, the proxy or the server failed; in words that name no host.
+    Failed(String),
+}
+
+/// Moves one request and its answer. Tests put their own in place of [`Https`].
+pub trait Transport {
+    /// Posts gzipped envelopes.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]
+    fn post(&mut self, body: &[u8]) -> Result<Answer, NoAnswer>;
+}
+
+/// Where the proxy comes from (D5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyChoice {
+    /// From `HTTPS_PROXY`, `ALL_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in any case.
+    Environment,
+    /// The host will say; until then nothing is sent.
+    Awaited,
+    /// The host says: no proxy.
+    Direct,
+    /// The host says: this one, as an address like `http://proxy:8080`.
+    Address(String),
+}
+
+/// The transport of the product.
+pub struct Https {
+    agent: Agent,
+    track: String,
+}
+
+impl Https {
+    /// Prepares for requests to `destination`; `consent` is asked before any byte goes out. Touches no network.
+    ///
+    /// # Errors
+    /// What is wrong with the proxy, in words. Nothing is ever sent past a proxy that is configured and unusable.
+    pub fn new(
+        destination: &Destination,
+        proxy: &ProxyChoice,
+        environment: &Environment,
+        consent: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Result<Self, String> {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(REQUEST_TIMEOUT))
+            .user_agent(USER_AGENT)
+            .accept("application/json")
+            .accept_encoding("")
+            .max_idle_connections(1)
+            .tls_config(tls())
+            .proxy(find_proxy(destination, proxy, environment)?)
+            .build();
+        let connector = DefaultConnector::new().chain(Gate(consent));
+        let agent = Agent::with_parts(config, connector, DefaultResolver::default());
+        Ok(Self { agent, track: destination.track.to_string() })
+    }
+}
+
+/// TLS with the operating system's trust store: this is the one place that decides how.
+fn tls() -> TlsConfig {
+    TlsConfig::builder()
+        .root_certs(RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build()
+}
+
+fn find_proxy(
+    destination: &Destination,
+    choice: &ProxyChoice,
+    environment: &Environment,
+) -> Result<Option<Proxy>, String> {
+    if destination.is_loopback() {
+        return Ok(None);
+    }
+    let (address, who) = match choice {
+        ProxyChoice::Awaited => return Err("the host has not said yet which proxy to use".to_owned()),
+        ProxyChoice::Direct => return Ok(None),
+        ProxyChoice::Address(address) => (address.as_str(), "system"),
+        ProxyChoice::Environment => match environment.proxy() {
+            None => return Ok(None),
+            Some(_) if is_exempt(destination, environment) => return Ok(None),
+            Some(address) => (address, "environment"),
+        },
+    };
+    Proxy::new(address).map(Some).map_err(|_| format!("the proxy that the {who} names cannot be used"))
+}
+
+fn is_exempt(destination: &Destination, environment: &Environment) -> bool {
+    let rules = environment.no_proxy().fold(Proxy::builder(ProxyProtocol::Http), |rules, host| rules.no_proxy(host));
+    rules.build().is_ok_and(|rules| rules.is_no_proxy(&destination.track))
+}
+
+impl Transport for Https {
+    fn post(&mut self, body: &[u8]) -> Result<Answer, NoAnswer> {
+        let answer = self
+            .agent
+            .post(&self.track)
+            .header("Content-Type", "application/x-json-stream")
+            .header("Content-Encoding", "gzip")
+            .send(body)
+            .and_then(|mut response| {
+                let retry_after = response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
+                let retry_after = retry_after.map(str::to_owned);
+                let body = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec()?;
+                Ok(Answer { status: response.status().as_u16(), retry_after, body })
+            });
+        answer.map_err(|trouble| match trouble {
+            Trouble::Other(reason) if reason.is::<Withdrawn>() => NoAnswer::Withdrawn,
+            trouble => NoAnswer::Failed(words(&trouble)),
+        })
+    }
+}
+
+/// Says what failed without naming a host, an address or a path.
+fn words(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Io(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => "the server (or the proxy) refused the connection".to_owned(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+                "the connection was cut off".to_owned()
+            }
+            _ => certificate(error).unwrap_or_else(|| format!("the network failed ({})", error.kind())),
+        },
+        Trouble::Timeout(_) => "no answer came in time".to_owned(),
+        Trouble::HostNotFound => "the name of the server (or of the proxy) was not found".to_owned(),
+        Trouble::ConnectionFailed => "the server (or the proxy) could not be reached".to_owned(),
+        Trouble::ConnectProxyFailed(_) | Trouble::InvalidProxyUrl => "the proxy did not open a way".to_owned(),
+        Trouble::Rustls(error) => tls_words(error),
+        Trouble::BodyExceedsLimit(_) | Trouble::LargeResponseHeader(..) => "the answer was too large".to_owned(),
+        Trouble::Http(_) | Trouble::Protocol(_) => "the answer was not HTTP".to_owned(),
+        _ => "the request failed".to_owned(),
+    }
+}
+
+fn certificate(error: &io::Error) -> Option<String> {
+    error.get_ref()?.downcast_ref::<rustls::Error>().map(tls_words)
+}
+
+fn tls_words(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Refused;
+    match error {
+        rustls::Error::InvalidCertificate(reason) => {
+            let reason = match reason {
+                Refused::UnknownIssuer => "this computer does not trust its issuer",
+                Refused::Expired | Refused::ExpiredContext { .. } => "it has expired",
+                Refused::NotValidYet | Refused::NotValidYetContext { .. } => "it is not valid yet",
+                Refused::Revoked => "it was revoked",
+                Refused::NotValidForName | Refused::NotValidForNameContext { .. } => "it is for another name",
+                _ => "it is not acceptable",
+            };
+            format!("the server's certificate was refused: {reason}")
+        }
+        _ => "no secure connection came about".to_owned(),
+    }
+}
+
+/// Lets bytes through as long as telemetry is on.
+struct Gate(Arc<dyn Fn() -> bool + Send + Sync>);
+
+/// The error of a closed gate.
+#[derive(Debug)]
+struct Withdrawn;
+
+impl fmt::Display for Withdrawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("telemetry was switched off")
+    }
+}
+
+impl std::error::Error for Withdrawn {}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+impl<In: Connection> Connector<In> for Gate {
+    type Out = Gated<In>;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Trouble> {
+        Ok(chained.map(|inner| Gated { inner, consent: self.0.clone() }))
+    }
+}
+
+/// A connection behind the gate.
+struct Gated<In> {
+    inner: In,
+    consent: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl<In: Connection> fmt::Debug for Gated<In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<In: Connection> Connection for Gated<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Trouble> {
+        if !(self.consent)() {
+            return Err(Trouble::Other(Box::new(Withdrawn)));
+        }
+        self.inner.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Trouble> {
+        self.inner.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+}
+
+/// What becomes of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// For each item in order: whether it is tried again later.
+    pub keep: Vec<bool>,
+    /// Why the next request must wait; `None` where it need not.
+    pub trouble: Option<String>,
+    /// How long it must wait at least, if the server said so.
+    pub wait: Option<Duration>,
+}
+
+/// Judges an answer to a batch of `count` items (D4).
+pub fn verdict(answer: &Answer, count: usize, now: DateTime<Utc>) -> Verdict {
+    let all = |keep, trouble: Option<&str>| Verdict {
+        keep: vec![keep; count],
+        trouble: trouble.map(|what| format!("{what} (HTTP {})", answer.status)),
+        wait: retry_after(answer, now),
+    };
+    match answer.status {
+        206 => partial(answer, count, now),
+        200..=299 => Verdict { keep: vec![false; count], trouble: None, wait: None },
+        401 | 403 => all(true, Some("the service, or something on the way to it, refused access")),
+        408 | 500 | 502 | 503 | 504 => all(true, Some("the service is out of order for the moment")),
+        429 => all(true, Some("the service asks for patience")),
+        439 => {
+            let mut verdict = all(true, Some("the service's quota is used up"));
+            verdict.wait = verdict.wait.max(Some(QUOTA_WAIT));
+            verdict
+        }
+        300..=399 => all(true, Some("the service points elsewhere")),
+        _ => all(false, None),
+    }
+}
+
+/// A quota is per day: an hour is the least that makes sense.
+const QUOTA_WAIT: Duration = Duration::from_secs(3600);
+
+/// The body of an answer, as far as it matters.
+#[derive(Deserialize)]
+struct Report {
+    #[serde(default)]
+    errors: Vec<Refusal>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    index: usize,
+    status_code: u16,
+}
+
+fn partial(answer: &Answer, count: usize, now: DateTime<Utc>) -> Verdict {
+    let report: Report = serde_json::from_slice(&answer.body).unwrap_or(Report { errors: Vec::new() });
+    let mut keep = vec![false; count];
+    for refusal in report.errors {
+        if let (408 | 429 | 439 | 500 | 503, Some(item)) = (refusal.status_code, keep.get_mut(refusal.index)) {
+            *item = true;
+        }
+    }
+    let trouble = keep.contains(&true).then(|| "the service took only a part (HTTP 206)".to_owned());
+    Verdict { wait: trouble.as_ref().and_then(|_| retry_after(answer, now)), keep, trouble }
+}
+
+/// Reads `Retry-After`, which comes as seconds or as a date.
+fn retry_after(answer: &Answer, now: DateTime<Utc>) -> Option<Duration> {
+    let text = answer.retry_after.as_deref()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => (DateTime::parse_from_rfc2822(text).ok()?.to_utc() - now).to_std().ok()?,
+    };
+    Some(wait.min(RETRY_AFTER_LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str, retry_after: Option<&str>) -> Answer {
+        Answer { status, body: body.as_bytes().to_vec(), retry_after: retry_after.map(str::to_owned) }
+    }
+
+    #[test]
+    fn d4_what_each_status_means() {
+        let table = [
+            (200, false, false),
+            (202, false, false),
+            (400, false, false),
+            (402, false, false),
+            (404, false, false),
+            (405, false, false),
+            (413, false, false),
+            (501, false, false),
+            (302, true, true),
+            (401, true, true),
+            (403, true, true),
+            (408, true, true),
+            (429, true, true),
+            (439, true, true),
+            (500, true, true),
+            (502, true, true),
+            (503, true, true),
+            (504, true, true),
+        ];
+        for (status, kept, waits) in table {
+            let verdict = verdict(&answer(status, "", None), 2, Utc::now());
+            assert_eq!((verdict.keep, verdict.trouble.is_some()), (vec![kept; 2], waits), "{status}");
+        }
+    }
+
+    #[test]
+    fn d4_a_partial_answer_keeps_what_it_marks_and_believes_no_index() {
+        let table = [
+            (
+                r#"{"itemsReceived":3,"itemsAccepted":2,"errors":[{"index":1,"statusCode":500,"message":"x"}]}"#,
+                [false, true, false],
+            ),
+            (r#"{"errors":[{"index":0,"statusCode":400},{"index":2,"statusCode":429}]}"#, [false, false, true]),
+            (
+                r#"{"errors":[{"index":3,"statusCode":500},{"index":18446744073709551615,"statusCode":500}]}"#,
+                [false; 3],
+            ),
+            (r#"{"errors":[{"index":-1,"statusCode":500}]}"#, [false; 3]),
+            (r#"{"itemsReceived":3,"itemsAccepted":3}"#, [false; 3]),
+            ("nonsense", [false; 3]),
+            ("", [false; 3]),
+        ];
+        for (body, keep) in table {
+            assert_eq!(verdict(&answer(206, body, None), 3, Utc::now()).keep, keep, "{body}");
+        }
+    }
+
+    #[test]
+    fn d4_retry_after_comes_as_seconds_or_as_a_date() {
+        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z").unwrap().to_utc();
+        let table = [
+            (Some("120"), Some(120)),
+            (Some(" 0 "), Some(0)),
+            (Some("Thu, 01 Jan 2026 00:02:00 GMT"), Some(120)),
+            (Some("Wed, 31 Dec 2025 00:00:00 GMT"), None),
+            (Some("999999999"), Some(24 * 3600)),
+            (Some("99999999999999999999999"), None),
+            (Some("-5"), None),
+            (Some("soon"), None),
+            (None, None),
+        ];
+        for (header, seconds) in table {
+            let verdict = verdict(&answer(429, "", header), 1, now);
+            assert_eq!(verdict.wait, seconds.map(Duration::from_secs), "{header:?}");
+        }
+        assert_eq!(verdict(&answer(439, "", Some("5")), 1, now).wait, Some(QUOTA_WAIT));
+    }
+
+    #[test]
+    fn d5_a_proxy_that_cannot_be_used_is_never_passed_by() {
+        let remote: Destination =
+            format!("InstrumentationKey={};IngestionEndpoint=https://a.example/", uuid::Uuid::nil()).parse().unwrap();
+        let local: Destination =
+            format!("InstrumentationKey={};IngestionEndpoint=http://127.0.0.1:1/", uuid::Uuid::nil()).parse().unwrap();
+        let none = Environment::default();
+        let find = |destination, choice| find_proxy(destination, &choice, &none);
+        for address in ["::", "ftp://proxy.example", "http://"] {
+            assert!(find(&remote, ProxyChoice::Address(address.to_owned())).is_err(), "{address}");
+        }
+        assert!(find(&remote, ProxyChoice::Awaited).is_err());
+        assert!(find(&remote, ProxyChoice::Direct).unwrap().is_none());
+        assert!(find(&remote, ProxyChoice::Environment).unwrap().is_none());
+        let address = ProxyChoice::Address("http://proxy.example:8080".to_owned());
+        let named = find(&remote, address.clone()).unwrap().unwrap();
+        assert_eq!((named.host(), named.port()), ("proxy.example", 8080));
+        assert!(find(&local, address).unwrap().is_none());
+
+        let named = |variables: &[(&str, &str)]| {
+            let environment = Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())));
+            find_proxy(&remote, &ProxyChoice::Environment, &environment)
+                .map(|proxy| proxy.map(|proxy| proxy.host().to_owned()))
+        };
+        let all = [("all_proxy", "http://all.example"), ("HTTP_PROXY", "http://http.example")];
+        assert_eq!(named(&all), Ok(Some("all.example".to_owned())));
+        assert_eq!(named(&[all[0], ("https_proxy", "socks5://https.example")]), Ok(Some("https.example".to_owned())));
+        assert!(named(&[("HTTPS_PROXY", "::")]).is_err());
+        assert_eq!(named(&[all[0], ("NO_PROXY", "b.example, a.example")]), Ok(None));
+        assert_eq!(named(&[all[0], ("no_proxy", "*.example")]), Ok(None));
+        assert_eq!(named(&[all[0], ("no_proxy", "b.example")]), Ok(Some("all.example".to_owned())));
+    }
+}
