@@ -28,6 +28,8 @@ fn main() {
     println!("cargo::rerun-if-changed=include/vms_telemetry.h");
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     write_header(Path::new(&root));
+    // The C compiler's target, for the tests that build C programs.
+    println!("cargo::rustc-env=VMS_TEST_TARGET={}", env::var("TARGET").expect("cargo sets it"));
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libvms_telemetry.so");
         // dlclose must not take the code away under the background thread.

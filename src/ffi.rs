@@ -628,3 +628,36 @@ unsafe fn give(text: &str, buffer: *mut c_char, capacity: usize, length: *mut us
     unsafe { end.write(0) };
     Ok(VMS_OK)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a3_no_panic_crosses_the_boundary_and_the_next_call_works() {
+        let status = guard(|| {
+            let nothing: [i32; 0] = [];
+            Ok(nothing[usize::from(std::hint::black_box(false))])
+        });
+        assert_eq!(status, VMS_ERROR_INTERNAL);
+        assert!(LAST_ERROR.with(|message| message.borrow().contains("defect")));
+        assert_eq!(guard(|| Ok(VMS_OK)), VMS_OK);
+    }
+
+    #[test]
+    fn a2_the_records_have_the_sizes_that_the_header_promised_first() {
+        assert_eq!(size_of::<VmsSessionInfo>(), VmsSessionInfo::FIRST);
+        assert_eq!(size_of::<VmsConnectionInfo>(), VmsConnectionInfo::FIRST);
+        assert_eq!(size_of::<VmsConfigChange>(), VmsConfigChange::FIRST);
+        assert_eq!(size_of::<VmsConfig>(), VmsConfig::FIRST);
+    }
+
+    #[test]
+    fn i6_only_a_guid_is_a_site_and_the_message_does_not_repeat_it() {
+        assert!(site(" {DDDDDDDD-0000-4000-8000-00000000000D} ").is_ok());
+        for text in ["..\\..\\x", "", "dddddddd", "dddddddd-0000-4000-8000-00000000000d/../x"] {
+            let words = site(text).unwrap_err().to_string();
+            assert_eq!(words, "site_id: it is not a GUID");
+        }
+    }
+}

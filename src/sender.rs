@@ -244,6 +244,11 @@ impl Sender {
         }
     }
 
+    /// Tells whether the thread runs at this moment.
+    pub fn is_running(&self) -> bool {
+        self.shared.state().running
+    }
+
     /// Takes the proxy that the host names, and sends what waited for it.
     pub fn set_proxy(&self, proxy: ProxyChoice) {
         self.shared.state().proxy = proxy;

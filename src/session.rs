@@ -347,6 +347,11 @@ impl Session {
         self.work.as_ref().ok().map(|work| &work.paths)
     }
 
+    /// Tells whether the background thread runs at this moment.
+    pub fn is_sending(&self) -> bool {
+        self.work.as_ref().is_ok_and(|work| work.sender.is_running())
+    }
+
     /// Gives the random id of the session.
     pub fn id(&self) -> Uuid {
         self.id

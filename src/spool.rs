@@ -1,7 +1,7 @@
 //! Events on disk that are not sent yet: one file an event (contract section 7).
 //!
 //! A file's name says all that is needed to keep order and limits without opening it:
-//! `<milliseconds since 1970>-<random id>-<bytes>.json`. Files with other names belong to others and are left alone.
+//! `<microseconds since 1970>-<random id>-<bytes>.json`. Files with other names belong to others and are left alone.
 //!
 //! What can go wrong, and why it is harmless:
 //!
@@ -44,7 +44,7 @@ pub struct Spool {
 /// A waiting event, known by its file's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    milliseconds: i64,
+    microseconds: i64,
     id: Uuid,
     bytes: u64,
 }
@@ -53,7 +53,7 @@ impl Entry {
     fn parse(name: &str) -> Option<Self> {
         let mut parts = name.strip_suffix(".json")?.split('-');
         let entry = Self {
-            milliseconds: parts.next()?.parse().ok()?,
+            microseconds: parts.next()?.parse().ok()?,
             id: Uuid::try_parse(parts.next()?).ok()?,
             bytes: parts.next()?.parse().ok()?,
         };
@@ -61,11 +61,11 @@ impl Entry {
     }
 
     fn name(&self) -> String {
-        format!("{:015}-{}-{}.json", self.milliseconds, self.id.simple(), self.bytes)
+        format!("{:018}-{}-{}.json", self.microseconds, self.id.simple(), self.bytes)
     }
 
     fn is_older(&self, age: TimeDelta, now: DateTime<Utc>) -> bool {
-        self.milliseconds < (now - age).timestamp_millis()
+        self.microseconds < (now - age).timestamp_micros()
     }
 }
 
@@ -88,7 +88,7 @@ impl Spool {
     pub fn put(&self, event: &Event) -> Result<Entry> {
         let content = serde_json::to_vec(event).map_err(|error| Error::file("write", &self.folder)(error.into()))?;
         let entry = Entry {
-            milliseconds: event.time().timestamp_millis().max(0),
+            microseconds: event.time().timestamp_micros().max(0),
             id: Uuid::new_v4(),
             bytes: content.len() as u64,
         };
@@ -194,8 +194,8 @@ mod tests {
     use super::*;
     use crate::event::{Field, Kind, Value};
 
-    fn event(milliseconds: i64) -> Event {
-        let time = DateTime::from_timestamp_millis(milliseconds).unwrap();
+    fn event(microseconds: i64) -> Event {
+        let time = DateTime::from_timestamp_micros(microseconds).unwrap();
         Event::new(Kind::NewSession, time, "1", Uuid::new_v4(), Uuid::new_v4())
     }
 
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn d1_what_was_put_is_read_back_oldest_first() {
         let (_home, spool) = spool();
-        let now = DateTime::from_timestamp_millis(3_000).unwrap();
+        let now = DateTime::from_timestamp_micros(3_000).unwrap();
         let later = event(2_000);
         let first = event(1_000);
         spool.put(&later).unwrap();
@@ -221,39 +221,39 @@ mod tests {
     #[test]
     fn d2_the_oldest_make_room_by_count_by_bytes_and_by_age() {
         let (_home, spool) = spool();
-        for milliseconds in 0..EVENT_LIMIT as i64 + 7 {
-            spool.put(&event(milliseconds)).unwrap();
+        for microseconds in 0..EVENT_LIMIT as i64 + 7 {
+            spool.put(&event(microseconds)).unwrap();
         }
         let entries = spool.entries().unwrap();
-        assert_eq!((entries.len(), entries[0].milliseconds), (EVENT_LIMIT, 7));
+        assert_eq!((entries.len(), entries[0].microseconds), (EVENT_LIMIT, 7));
 
-        let large = |milliseconds| {
-            let mut event = event(milliseconds);
+        let large = |microseconds| {
+            let mut event = event(microseconds);
             event.set(Field::OSDescription, Value::Text("x".repeat(8_000)));
             event
         };
-        for milliseconds in 0..200 {
-            spool.put(&large(10_000 + milliseconds)).unwrap();
+        for microseconds in 0..200 {
+            spool.put(&large(10_000 + microseconds)).unwrap();
         }
         let entries = spool.entries().unwrap();
         assert!(entries.iter().map(|entry| entry.bytes).sum::<u64>() <= BYTE_LIMIT);
         assert!(entries.len() > 100, "{}", entries.len());
 
-        spool.put(&event((AGE_LIMIT + TimeDelta::days(1)).num_milliseconds())).unwrap();
+        spool.put(&event((AGE_LIMIT + TimeDelta::days(1)).num_microseconds().unwrap())).unwrap();
         assert_eq!(spool.entries().unwrap().len(), 1);
     }
 
     #[test]
     fn d2_a_damaged_file_costs_only_itself_and_a_foreign_one_is_left_alone() {
         let (_home, spool) = spool();
-        let now = DateTime::from_timestamp_millis(3_000).unwrap();
-        for milliseconds in 0..3 {
-            spool.put(&event(milliseconds)).unwrap();
+        let now = DateTime::from_timestamp_micros(3_000).unwrap();
+        for microseconds in 0..3 {
+            spool.put(&event(microseconds)).unwrap();
         }
         let entries = spool.entries().unwrap();
         fs::write(spool.path(&entries[0]), "{").unwrap();
         fs::write(spool.path(&entries[1]), vec![b'x'; entries[1].bytes as usize]).unwrap();
-        for foreign in ["readme.txt", "1-2-3.json", "000000000000001-x-5.json", "sender.lock"] {
+        for foreign in ["readme.txt", "1-2-3.json", "000000000000000001-x-5.json", "sender.lock"] {
             fs::write(spool.folder().join(foreign), "mine").unwrap();
         }
         assert_eq!(spool.entries().unwrap(), entries);
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn names_that_are_not_ours_do_not_parse() {
-        let good = Entry { milliseconds: 5, id: Uuid::nil(), bytes: 7 }.name();
+        let good = Entry { microseconds: 5, id: Uuid::nil(), bytes: 7 }.name();
         assert!(Entry::parse(&good).is_some());
         for bad in [
             String::new(),

@@ -1,1 +1,48 @@
-fn main(){}
+//! The commands of this repository, the same on every system: `cargo xtask`.
+//!
+//! `build` makes what is shipped, `demo` shows it at work, `test` runs every test, `bench` measures it beside the SDK
+//! that it replaces.
+
+mod bench;
+mod build;
+mod demo;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Commands of vms-telemetry
+
+  cargo xtask demo     build everything, start a local collector, import the module in a real
+                       PowerShell, connect, disconnect, and show what arrived
+  cargo xtask test     run every test
+  cargo xtask build    leave the module in out/modules/VmsTelemetry and the native library with
+                       its header in out/native/<os>-<arch>
+  cargo xtask bench    measure import, events and memory beside Microsoft.ApplicationInsights
+
+They need Rust and the .NET SDK, and say so where one is missing.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["build"] => build::all().map(|_| ()),
+        ["demo"] => demo::run(),
+        ["test"] => test::run_all(),
+        ["bench"] => bench::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("unknown command: {}\n\n{HELP}", words.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            eprintln!("\nerror: {words}");
+            ExitCode::FAILURE
+        }
+    }
+}

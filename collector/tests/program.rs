@@ -1,0 +1,112 @@
+//! The program as a user starts it: its first lines, its tables, its record and its words when something is wrong.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::{fs, path::Path};
+
+use common::{Client, KEY, envelope, post};
+
+struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().unwrap().unwrap()
+    }
+
+    /// Reads the two first lines and returns the port.
+    fn port(&mut self, scheme: &str) -> u16 {
+        let first = self.line();
+        let url = first.strip_prefix("listening on ").unwrap();
+        assert_eq!(self.line(), format!("InstrumentationKey={KEY};IngestionEndpoint={url}"));
+        let port = url.strip_prefix(&format!("{scheme}://127.0.0.1:")).and_then(|rest| rest.strip_suffix('/'));
+        port.unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vms-collector"));
+    command.args(arguments);
+    command
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn events_are_shown_and_recorded_as_they_arrive() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let mut program = Program::start(&["--out", text(&record)]);
+    let port = program.port("http");
+    let event = envelope(KEY, "NewSession").replace("Corporate", r"a\u001b[2Jb");
+    let wrong = envelope(KEY, "Wrong").replace(r#""ver":2"#, r#""ver":3"#);
+    let body = format!("{event}\n{wrong}");
+    let headers = "Content-Type: application/x-json-stream\r\n";
+    assert_eq!(Client::connect(port).ask(&post("/v2/track", headers, body.as_bytes())).status, 206);
+
+    let shown: Vec<String> = (0..14).map(|_| program.line()).collect();
+    let cells = |line: &str| line.trim_matches('|').split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(cells(&shown[1])[0], "NewSession");
+    assert!(cells(&shown[1])[1].ends_with('Z'));
+    assert_eq!(cells(&shown[3]), ["Edition", r"a\u{1b}[2Jb"]);
+    assert_eq!(cells(&shown[4]), ["ElapsedMs", "153.25"]);
+    assert!(shown[..6].iter().all(|line| line.len() == shown[0].len()), "{shown:#?}");
+    assert_eq!(shown[6], "");
+    assert_eq!((cells(&shown[8])[0].as_str(), cells(&shown[10])[0].as_str()), ("Wrong", "REFUSED"));
+
+    let lines = fs::read_to_string(&record).unwrap();
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["envelope"], serde_json::from_str::<serde_json::Value>(&event).unwrap());
+    assert_eq!((&lines[1]["accepted"], &lines[1]["status"]), (&false.into(), &206.into()));
+}
+
+#[test]
+fn certificate_and_key_come_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(&cert, own.cert.pem()).unwrap();
+    fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    Program::start(&["--quiet", "--cert", text(&cert), "--key", text(&key)]).port("https");
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    for (arguments, said) in [
+        (["--port", "many"].as_slice(), "many"),
+        (&["--port", &taken], "cannot listen on port"),
+        (&["--cert", "cert.pem"], "--cert and --key go together"),
+        (&["--cert", "no.pem", "--key", "no.pem"], "cannot use no.pem"),
+        (&["--out", "no/such/folder/file"], "cannot write no/such/folder/file"),
+        (&["--unknown"], "--unknown"),
+    ] {
+        let Output { status, stdout, stderr } = command(arguments).output().unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!((status.code(), stdout.as_slice()), (Some(1), b"".as_slice()), "{arguments:?}");
+        assert!(stderr.starts_with("vms-collector: ") && stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+    let help = command(&["--help"]).output().unwrap();
+    assert!(help.status.success() && help.stdout.starts_with(b"A local endpoint"));
+}

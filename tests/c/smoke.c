@@ -1,0 +1,254 @@
+/* Calls every function with good, null and garbage input (contract A2, A3, A4). */
+#include "vms.h"
+
+static char too_long[VMS_TEXT_LIMIT + 2];
+
+static VmsSessionInfo session_info(void)
+{
+    VmsSessionInfo info;
+    memset(&info, 0, sizeof info);
+    info.size = sizeof info;
+    info.assembly_version = "1.2.3";
+    return info;
+}
+
+static VmsConnectionInfo connection_info(void)
+{
+    VmsConnectionInfo info;
+    memset(&info, 0, sizeof info);
+    info.size = sizeof info;
+    info.user_type = VMS_USER_BASIC;
+    info.encryption_enabled = VMS_TRUE;
+    info.usage_data_policy = VMS_POLICY_ON;
+    info.site_id = "DDDDDDDD-0000-4000-8000-00000000000D";
+    info.camera_count.known = VMS_TRUE;
+    info.camera_count.value = 7;
+    return info;
+}
+
+static void before_the_session(void)
+{
+    uint64_t connection = 42;
+    size_t length = 0;
+    char text[8];
+    VmsConnectionInfo info = connection_info();
+    VmsConfigChange change = { sizeof change, VMS_FALSE, 0, 0, NULL };
+    VmsConfig config = { sizeof config, 0, 0, 0, 0, 0 };
+    CHECK(p_last_error(text, sizeof text, &length) == VMS_OK && length == 0 && text[0] == 0);
+    CHECK(p_on_connect(&info, &connection) == VMS_ERROR_NO_SESSION && connection == 42);
+    CHECK(p_on_disconnect(1) == VMS_ERROR_NO_SESSION);
+    CHECK(p_set_config(&change) == VMS_ERROR_NO_SESSION);
+    CHECK(p_get_config(&config) == VMS_ERROR_NO_SESSION);
+    CHECK(p_get_text(VMS_TEXT_DATA_FOLDER, text, sizeof text, &length) == VMS_ERROR_NO_SESSION);
+}
+
+static void bad_sessions(void)
+{
+    VmsSessionInfo info = session_info();
+    CHECK(p_init_session(NULL) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("info");
+    uint32_t sizes[] = { 0, 1, sizeof info - 1, 5000, 0xFFFFFFFF };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        info.size = sizes[i];
+        CHECK(p_init_session(&info) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("info");
+    }
+    info = session_info();
+    info.assembly_version = NULL;
+    CHECK(p_init_session(&info) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("assembly_version");
+    info.assembly_version = " ";
+    CHECK(p_init_session(&info) == VMS_ERROR_ARGUMENT);
+    info.assembly_version = "\xFF\xFE";
+    CHECK(p_init_session(&info) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("assembly_version: it is not UTF-8");
+    info.assembly_version = too_long;
+    CHECK(p_init_session(&info) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("assembly_version: it is longer");
+    info = session_info();
+    info.names_proxy = 3;
+    CHECK(p_init_session(&info) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("names_proxy");
+    info = session_info();
+    info.connection_string = "InstrumentationKey=11111111-2222-4333-8444-555555555555;IngestionEndpoint=http://192.0.2.1/";
+    CHECK(p_init_session(&info) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("connection_string");
+    /* Nothing of these started a session. */
+    CHECK(p_on_disconnect(1) == VMS_ERROR_NO_SESSION);
+}
+
+static void good_session(void)
+{
+    VmsSessionInfo info = session_info();
+    CHECK(p_init_session(&info) == VMS_OK);
+    info.assembly_version = "4.5.6";
+    CHECK(p_init_session(&info) == VMS_OK);
+}
+
+static void bad_connections(void)
+{
+    uint64_t connection = 42;
+    VmsConnectionInfo info = connection_info();
+    CHECK(p_on_connect(NULL, &connection) == VMS_ERROR_ARGUMENT);
+    CHECK(p_on_connect(&info, NULL) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("connection");
+    info.size = 8;
+    CHECK(p_on_connect(&info, &connection) == VMS_ERROR_ARGUMENT);
+    uint32_t garbage[] = { 4, 99, 0xFFFFFFFF };
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+        info = connection_info();
+        info.user_type = garbage[i];
+        CHECK(p_on_connect(&info, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("user_type");
+        info = connection_info();
+        info.is_oauth_connection = garbage[i];
+        CHECK(p_on_connect(&info, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("is_oauth_connection");
+        info = connection_info();
+        info.encryption_enabled = garbage[i];
+        CHECK(p_on_connect(&info, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("encryption_enabled");
+        info = connection_info();
+        info.usage_data_policy = garbage[i];
+        CHECK(p_on_connect(&info, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("usage_data_policy");
+        info = connection_info();
+        info.output_count.known = garbage[i];
+        CHECK(p_on_connect(&info, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("output_count");
+    }
+    const char *sites[] = { NULL, "", "none", "..\\..\\windows", "dddddddd-0000-4000-8000-00000000000d/..", "\xFF", too_long };
+    for (size_t i = 0; i < sizeof sites / sizeof *sites; i++) {
+        info = connection_info();
+        info.site_id = sites[i];
+        CHECK(p_on_connect(&info, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("site_id");
+    }
+    info = connection_info();
+    info.product_name = too_long;
+    CHECK(p_on_connect(&info, &connection) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("product_name");
+    CHECK(connection == 42);
+}
+
+static void connections(void)
+{
+    uint64_t connection = 0;
+    VmsConnectionInfo info = connection_info();
+    CHECK(p_on_connect(&info, &connection) == VMS_OK && connection != 0);
+    CHECK(p_on_disconnect(connection + 1) == VMS_ERROR_NO_CONNECTION);
+    CHECK(p_on_disconnect(0) == VMS_ERROR_NO_CONNECTION);
+    CHECK(p_on_disconnect(UINT64_MAX) == VMS_ERROR_NO_CONNECTION);
+    CHECK(p_on_disconnect(connection) == VMS_OK);
+    CHECK(p_on_disconnect(connection) == VMS_ERROR_NO_CONNECTION);
+    CHECK_NAMES("connection");
+
+    /* A policy that could not be read: there is a connection, and nothing of it is sent. */
+    info.usage_data_policy = VMS_POLICY_UNKNOWN;
+    CHECK(p_on_connect(&info, &connection) == VMS_OFF);
+    CHECK(p_on_disconnect(connection) == VMS_OFF);
+
+    /* A host that never closes meets a limit, and closing makes room. */
+    uint64_t opened[1024];
+    for (size_t i = 0; i < 1024; i++)
+        CHECK(p_on_connect(&info, &opened[i]) == VMS_OFF);
+    CHECK(p_on_connect(&info, &connection) == VMS_ERROR_TOO_MANY_CONNECTIONS);
+    for (size_t i = 0; i < 1024; i++)
+        CHECK(p_on_disconnect(opened[i]) == VMS_OFF);
+}
+
+/* A record of a later version, larger than ours: what we do not know is not looked at. */
+static void records_grow(void)
+{
+    struct { VmsConnectionInfo known; char later[64]; } grown;
+    uint64_t connection;
+    memset(&grown, 0xEE, sizeof grown);
+    grown.known = connection_info();
+    grown.known.size = sizeof grown;
+    grown.known.usage_data_policy = VMS_POLICY_UNKNOWN;
+    CHECK(p_on_connect(&grown.known, &connection) == VMS_OFF);
+    CHECK(p_on_disconnect(connection) == VMS_OFF);
+
+    struct { VmsConfig known; unsigned char later[64]; } config;
+    memset(&config, 0xEE, sizeof config);
+    config.known.size = sizeof config;
+    CHECK(p_get_config(&config.known) == VMS_OK);
+    CHECK(config.later[0] == 0xEE && config.later[63] == 0xEE);
+}
+
+static void configuration(void)
+{
+    VmsConfig config;
+    VmsConfigChange change;
+    memset(&config, 0, sizeof config);
+    memset(&change, 0, sizeof change);
+    CHECK(p_get_config(NULL) == VMS_ERROR_ARGUMENT);
+    CHECK(p_get_config(&config) == VMS_ERROR_ARGUMENT);
+    config.size = sizeof config;
+    CHECK(p_get_config(&config) == VMS_OK);
+    CHECK(config.telemetry_enabled == VMS_TRUE && config.telemetry_layer == VMS_LAYER_DEFAULT);
+    CHECK(config.log_telemetry == VMS_FALSE);
+    CHECK(p_set_config(NULL) == VMS_ERROR_ARGUMENT);
+    CHECK(p_set_config(&change) == VMS_ERROR_ARGUMENT);
+    change.size = sizeof change;
+    CHECK(p_set_config(&change) == VMS_OK);
+    change.enable_telemetry = 9;
+    CHECK(p_set_config(&change) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("enable_telemetry");
+    change.enable_telemetry = VMS_UNSET;
+    change.log_telemetry = 9;
+    CHECK(p_set_config(&change) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("log_telemetry");
+    change.log_telemetry = VMS_UNSET;
+    change.proxy = too_long;
+    CHECK(p_set_config(&change) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("proxy");
+}
+
+static void texts(void)
+{
+    char text[4096];
+    size_t length;
+    for (uint32_t which = VMS_TEXT_LIBRARY_VERSION; which <= VMS_TEXT_LAST_SENT; which++) {
+        length = 4242;
+        CHECK(p_get_text(which, text, sizeof text, &length) == VMS_OK);
+        CHECK(strlen(text) == length);
+    }
+    CHECK(p_get_text(0, text, sizeof text, &length) == VMS_ERROR_ARGUMENT);
+    CHECK(p_get_text(99, text, sizeof text, &length) == VMS_ERROR_ARGUMENT);
+    CHECK(p_get_text(VMS_TEXT_DATA_FOLDER, text, sizeof text, NULL) == VMS_ERROR_ARGUMENT);
+    CHECK(p_get_text(VMS_TEXT_DATA_FOLDER, NULL, 10, &length) == VMS_ERROR_ARGUMENT);
+    CHECK(p_get_text(VMS_TEXT_DATA_FOLDER, NULL, 0, &length) == VMS_ERROR_BUFFER_TOO_SMALL);
+    CHECK(length > 10);
+    memset(text, 'x', sizeof text);
+    size_t needed = length + 1;
+    CHECK(p_get_text(VMS_TEXT_DATA_FOLDER, text, needed - 1, &length) == VMS_ERROR_BUFFER_TOO_SMALL);
+    CHECK(text[0] == 'x' && length == needed - 1);
+    CHECK(p_get_text(VMS_TEXT_DATA_FOLDER, text, needed, &length) == VMS_OK);
+    CHECK(text[needed - 1] == 0 && text[needed] == 'x');
+    CHECK(p_last_error(NULL, 0, NULL) == VMS_ERROR_ARGUMENT);
+    CHECK(p_last_error(NULL, 0, &length) == VMS_ERROR_BUFFER_TOO_SMALL);
+}
+
+int main(int count, char **arguments)
+{
+    if (count != 2)
+        return 2;
+    memset(too_long, 'x', sizeof too_long - 1);
+    load(arguments[1]);
+    before_the_session();
+    bad_sessions();
+    good_session();
+    bad_connections();
+    connections();
+    records_grow();
+    configuration();
+    texts();
+    /* The thread sends while this waits for the last event to leave the disk. */
+    VmsConfig config = { sizeof config, 0, 0, 0, 0, 0 };
+    do
+        CHECK(p_get_config(&config) == VMS_OK);
+    while (config.pending_events > 0);
+    printf("all checks passed\n");
+    return 0;
+}

@@ -1,0 +1,218 @@
+//! A session from start to end, against the collector: what arrives, and what never does.
+
+mod common;
+
+use std::sync::Barrier;
+
+use common::{Home, arrived, connection, key, settle, wait_until};
+use vms_collector::Collector;
+use vms_telemetry::event::timestamp;
+use vms_telemetry::session::{Change, Outcome, Session, UsageDataPolicy};
+
+/// Waits for the first attempt of a session that reaches nobody, and lets the next one come at once.
+fn forget_failures(home: &Home, session: &Session) {
+    wait_until(|| session.state().delivery.failures > 0);
+    std::fs::remove_file(home.paths().spool().join("delivery.json")).unwrap();
+}
+
+#[test]
+fn s1_the_three_events_arrive_as_documented() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let before = timestamp(chrono::Utc::now());
+    let session = home.session(&collector.connection_string(&key), &[]);
+    let (number, outcome) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    assert_eq!(outcome, Outcome::Recorded);
+    assert_eq!(session.disconnect(number).unwrap(), Outcome::Recorded);
+    let received = arrived(&collector, &key, 3);
+    let id = |file| uuid::Uuid::from_bytes_le(std::fs::read(file).unwrap().try_into().unwrap()).to_string();
+    let user = id(home.paths().user_id());
+    let site = id(home.paths().site_id(connection(UsageDataPolicy::On).site));
+    for item in &received {
+        let envelope = &item.envelope;
+        assert_eq!(item.path, "/v2.1/track");
+        assert_eq!(item.content_type, "application/x-json-stream");
+        assert_eq!(item.content_encoding, "gzip");
+        assert_eq!(item.user_agent, concat!("vms-telemetry/", env!("CARGO_PKG_VERSION")));
+        assert!(envelope["time"].as_str().unwrap() >= before.as_str());
+        assert_eq!(envelope["data"]["baseData"]["properties"]["uuid"], user);
+        assert_eq!(envelope["data"]["baseData"]["properties"]["SessionId"], session.id().to_string());
+    }
+    let golden = received.iter().map(|item| {
+        let text = serde_json::to_string_pretty(&item.envelope).unwrap();
+        let text = [(&key, "KEY"), (&user, "USER"), (&site, "SITE"), (&session.id().to_string(), "SESSION"), (&env!("CARGO_PKG_VERSION").to_owned(), "VERSION")]
+            .iter()
+            .fold(text, |text, (value, name)| text.replace(*value, name));
+        let volatile = ["\"time\"", "\"ProcessorCount\"", "\"PrivateBytes\"", "\"ConnectionDuration\""];
+        let line = |line: &str| match volatile.iter().find(|name| line.trim_start().starts_with(**name)) {
+            Some(name) => format!("{}: …", &line[..line.find(name).unwrap() + name.len()]),
+            None => line.to_owned(),
+        };
+        text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
+    });
+    expect_test::expect_file!["golden/envelopes.txt"].assert_eq(&golden.collect::<String>());
+}
+
+#[test]
+fn e1_e2_measurements_are_numbers_and_unknown_ones_are_left_out() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let session = home.session(&collector.connection_string(&key), &[]);
+    let (number, _) = session.connect(&connection(UsageDataPolicy::NotOffered)).unwrap();
+    session.disconnect(number).unwrap();
+    let received = arrived(&collector, &key, 3);
+    let measurements = |index: usize| received[index].envelope["data"]["baseData"]["measurements"].clone();
+    let private = measurements(0)["PrivateBytes"].as_u64().unwrap();
+    assert!((1 << 20..1 << 36).contains(&private), "{private}");
+    assert_eq!(measurements(1), serde_json::json!({ "CameraCount": 4, "SpeakerCount": 0 }));
+    assert!(measurements(2)["ConnectionDuration"].as_f64().unwrap() >= 0.0);
+}
+
+#[test]
+fn e3_a_connection_that_is_not_closed_sends_nothing() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let session = home.session(&collector.connection_string(&key), &[]);
+    session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    let names: Vec<_> = arrived(&collector, &key, 2)
+        .iter()
+        .map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["NewSession", "NewVmsSession"]);
+    settle(&session);
+    drop(session);
+    assert_eq!(home.spool().entries().unwrap(), []);
+}
+
+#[test]
+fn s5_c1_c2_an_opted_out_session_touches_nothing() {
+    for variable in [("vms_applicationinsights__ENABLED", " False "), ("DO_NOT_TRACK", "1")] {
+        let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+        let session = home.session(&collector.connection_string(&key), &[variable]);
+        let (number, outcome) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
+        assert_eq!(outcome, Outcome::Off);
+        assert_eq!(session.disconnect(number).unwrap(), Outcome::Off);
+        assert_eq!(home.files(), Vec::<String>::new());
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+        assert_eq!(collector.connections(), 0);
+        assert!(session.state().telemetry.words.contains(if variable.0 == "DO_NOT_TRACK" {
+            "DO_NOT_TRACK"
+        } else {
+            "Enabled"
+        }));
+    }
+}
+
+#[test]
+fn s4_d1_what_could_not_be_sent_goes_out_with_a_later_session() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let nobody = Collector::start().unwrap().connection_string(&key);
+    let first = home.session(&nobody, &[]);
+    assert_eq!(home.spool().entries().unwrap().len(), 1);
+    forget_failures(&home, &first);
+    drop(first);
+    let second = home.session(&collector.connection_string(&key), &[]);
+    let received = arrived(&collector, &key, 2);
+    let sessions: Vec<_> =
+        received.iter().map(|item| item.envelope["tags"]["ai.session.id"].as_str().unwrap().to_owned()).collect();
+    assert_ne!(sessions[0], sessions[1]);
+    assert_eq!(sessions[1], second.id().to_string());
+}
+
+#[test]
+fn d8_no_thread_stays_once_all_is_sent() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let session = home.session(&collector.connection_string(&key), &[]);
+    arrived(&collector, &key, 1);
+    settle(&session);
+    session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    arrived(&collector, &key, 2);
+}
+
+#[test]
+fn c3_c4_a_choice_holds_when_the_call_returns() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let nobody = Collector::start().unwrap().connection_string(&key);
+    let session = home.session(&nobody, &[]);
+    forget_failures(&home, &session);
+    let change = |telemetry| Change { telemetry: Some(telemetry), ..Change::default() };
+    session.set_config(change(false)).unwrap();
+    assert_eq!(home.spool().entries().unwrap(), []);
+    assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Off);
+    assert_eq!(home.spool().entries().unwrap(), []);
+    let later = home.session(&collector.connection_string(&key), &[]);
+    assert!(!later.state().telemetry.on);
+    assert_eq!(home.spool().entries().unwrap(), []);
+    later.set_config(change(true)).unwrap();
+    arrived(&collector, &key, 1);
+    later.set_config(change(true)).unwrap();
+    later.connect(&connection(UsageDataPolicy::On)).unwrap();
+    arrived(&collector, &key, 2);
+}
+
+#[test]
+fn c6_c7_the_policy_of_the_vms_decides() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let session = home.session(&collector.connection_string(&key), &[]);
+    let (number, outcome) = session.connect(&connection(UsageDataPolicy::Unknown)).unwrap();
+    assert_eq!((outcome, session.disconnect(number).unwrap()), (Outcome::Off, Outcome::Off));
+    assert!(session.state().telemetry.on);
+    assert_eq!(session.connect(&connection(UsageDataPolicy::Off)).unwrap().1, Outcome::Off);
+    assert!(!session.state().telemetry.on);
+    assert!(!home.session(&collector.connection_string(&key), &[]).state().telemetry.on);
+}
+
+#[test]
+fn i4_many_sessions_at_once_agree_on_one_user() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let connection_string = collector.connection_string(&key);
+    let start = Barrier::new(16);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                start.wait();
+                home.session(&connection_string, &[])
+            });
+        }
+    });
+    let received = arrived(&collector, &key, 16);
+    let first = &received[0].envelope["tags"]["ai.user.id"];
+    assert!(received.iter().all(|item| &item.envelope["tags"]["ai.user.id"] == first));
+}
+
+#[test]
+fn d5_a_connection_string_that_cannot_be_used_turns_telemetry_off_and_says_why() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let session = home.session(
+        &collector.connection_string(&key),
+        &[("VMS_ApplicationInsights__ConnectionString", "InstrumentationKey=x")],
+    );
+    let state = session.state();
+    assert!(!state.telemetry.on);
+    assert!(state.telemetry.words.contains("VMS_ApplicationInsights__ConnectionString"), "{}", state.telemetry.words);
+    assert_eq!(home.files(), Vec::<String>::new());
+    assert_eq!(collector.connections(), 0);
+}
+
+#[test]
+fn s3_a_profile_that_cannot_be_written_to_costs_only_the_telemetry() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    std::fs::write(home.path().join("local"), "a file where the folder should be").unwrap();
+    let session = home.session(&collector.connection_string(&key), &[]);
+    assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Off);
+    let decision = session.state().telemetry;
+    assert!(!decision.on && decision.words.contains("cannot read"), "{decision:?}");
+    assert_eq!(collector.connections(), 0);
+}
+
+#[test]
+fn i6_i2_the_site_stands_under_its_own_name_and_never_leaves() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let session = home.session(&collector.connection_string(&key), &[]);
+    session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    let files = home.files();
+    assert!(
+        files.contains(&"local/Milestone/MilestonePSTools/site-dddddddd-0000-4000-8000-00000000000d.uuid".to_owned()),
+        "{files:?}"
+    );
+    for item in arrived(&collector, &key, 2) {
+        assert!(!item.envelope.to_string().contains("dddddddd-0000"));
+    }
+}

@@ -1,0 +1,124 @@
+//! Folders of the repository, and running programs of others in them.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// An error is a sentence for the person at the keyboard.
+pub type Outcome<T> = Result<T, String>;
+
+/// The folder of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
+}
+
+/// Folder name of this computer's system and processor, as .NET names it.
+pub fn runtime_identifier() -> String {
+    let os = match env::consts::OS {
+        "windows" => "win",
+        "macos" => "osx",
+        other => other,
+    };
+    let arch = match env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{os}-{arch}")
+}
+
+/// Prepares `cargo`, the one that runs this program.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Prepares `dotnet`, which reports nothing to anybody.
+pub fn dotnet() -> Command {
+    let mut command = Command::new("dotnet");
+    command.current_dir(root().join("powershell"));
+    command.env("DOTNET_CLI_TELEMETRY_OPTOUT", "1").env("DOTNET_NOLOGO", "1");
+    command
+}
+
+/// Says how to get a program that is not there.
+fn hint(program: &str) -> &'static str {
+    match program {
+        "dotnet" => "the .NET SDK 10 or later is needed: https://dotnet.microsoft.com/download",
+        "cargo" => "Rust is needed: https://rustup.rs",
+        _ => "install it and try again",
+    }
+}
+
+/// Runs a command to its end, with its output on this terminal.
+pub fn run(command: &mut Command) -> Outcome<()> {
+    let program = name(command);
+    let status = command.status().map_err(|error| missing(&program, &error))?;
+    if status.success() { Ok(()) } else { Err(format!("{program} failed ({status}): {command:?}")) }
+}
+
+/// Runs a command to its end and gives what it printed, which this terminal shows as well. A failure of the command is
+/// told apart from its output: tests that fail have printed their counts.
+pub fn listen(command: &mut Command) -> Outcome<(bool, String)> {
+    let program = name(command);
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| missing(&program, &error))?;
+    let mut heard = String::new();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines() {
+            let line = line.map_err(|error| format!("the output of {program} cannot be read: {error}"))?;
+            println!("{line}");
+            heard += &line;
+            heard.push('\n');
+        }
+    }
+    let status = child.wait().map_err(|error| format!("{program} cannot be waited for: {error}"))?;
+    Ok((status.success(), heard))
+}
+
+fn name(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn missing(program: &str, error: &std::io::Error) -> String {
+    format!("{program} cannot be started ({error}): {}", hint(program))
+}
+
+/// Copies a file, creating its folder.
+pub fn copy(from: &Path, to: &Path) -> Outcome<()> {
+    let words = |error| format!("{} cannot be copied to {}: {error}", from.display(), to.display());
+    fs::create_dir_all(to.parent().unwrap_or(to)).map_err(words)?;
+    fs::copy(from, to).map(|_| ()).map_err(words)
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
+    let entries = fs::read_dir(from).map_err(|error| format!("{} cannot be read: {error}", from.display()))?;
+    for entry in entries.flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            copy(&entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a child an environment that is the same everywhere: a profile of its own, nobody's opt-out, no proxy, and no
+/// reports of the tools that take part.
+pub fn isolate(command: &mut Command, home: &Path) {
+    for (name, _) in env::vars_os() {
+        let upper = name.to_string_lossy().to_ascii_uppercase();
+        if upper.starts_with("VMS_") || upper.ends_with("_PROXY") || upper == "DO_NOT_TRACK" {
+            command.env_remove(name);
+        }
+    }
+    for folder in ["HOME", "USERPROFILE", "XDG_DATA_HOME", "XDG_STATE_HOME", "LOCALAPPDATA", "ProgramData"] {
+        command.env(folder, home.join(folder));
+    }
+    command.env("POWERSHELL_TELEMETRY_OPTOUT", "1").env("DOTNET_CLI_TELEMETRY_OPTOUT", "1");
+}
