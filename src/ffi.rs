@@ -550,15 +550,16 @@ unsafe fn text(pointer: *const c_char, field: &'static str) -> Result<Option<Str
     if pointer.is_null() {
         return Ok(None);
     }
-    let mut length = 0;
-    // SAFETY: no byte before this one was NUL, so it can be read, as the caller promised; the limit bounds it.
-    while length <= VMS_TEXT_LIMIT && unsafe { *pointer.add(length) } != 0 {
-        length += 1;
-    }
-    if length > VMS_TEXT_LIMIT {
+    let is_end = |index| {
+        // SAFETY: no byte before this one was NUL, so it lies in the text or is its NUL, as the caller promised.
+        let byte = unsafe { pointer.add(index) };
+        // SAFETY: as above; it can be read.
+        unsafe { byte.read() == 0 }
+    };
+    if !(0..=VMS_TEXT_LIMIT).any(is_end) {
         return Err(Error::argument(field, format!("it is longer than {VMS_TEXT_LIMIT} bytes")));
     }
-    // SAFETY: the loop found a NUL and nothing else before it.
+    // SAFETY: there is a NUL within the limit.
     let text = unsafe { CStr::from_ptr(pointer) };
     let text = text.to_str().map_err(|_| Error::argument(field, "it is not UTF-8"))?;
     Ok(Some(text.to_owned()))

@@ -1,6 +1,6 @@
 //! The session of a process: consent, ids, spool and sender put together. What the C ABI offers, as safe methods.
 //!
-//! An event takes one way: [`Session::record`] asks for consent, stores the event in the spool and asks again. Whoever
+//! An event takes one way: `Session::record` asks for consent, stores the event in the spool and asks again. Whoever
 //! opts out writes the choice first and empties the spool then. So an event that is stored while the choice is written
 //! is removed by one of the two. Should the process die in between, the event stays behind a "no" that every sender
 //! asks for; and opting in again empties the spool before the "yes" is written.

@@ -38,7 +38,7 @@ pub struct Answer {
     pub status: u16,
     /// The header `Retry-After`, as it came.
     pub retry_after: Option<String>,
-    /// The body, at most [`ANSWER_LIMIT`].
+    /// The body, of bounded size.
     pub body: Vec<u8>,
 }
 

@@ -31,7 +31,8 @@ for ($i = 0; $i -lt 400 -and (Get-VmsModuleConfig).PendingEvents -gt 0; $i++) { 
 /// Builds everything and runs the demonstration; an error where what arrived is not what is promised.
 pub fn run() -> Outcome<()> {
     let built = build::all()?;
-    let collector = Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))?;
+    let collector =
+        Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))?;
     println!("collector: {}", collector.connection_string(KEY));
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let mut shell = powershell(&built, &SCRIPT.replace("{module}", &built.module.display().to_string()));
@@ -39,7 +40,8 @@ pub fn run() -> Outcome<()> {
     shell.env("VMS_ApplicationInsights__ConnectionString", collector.connection_string(KEY));
     tools::run(&mut shell)?;
     let received = collector.wait_for(Some(KEY), 3, PATIENCE);
-    let promises = promises(&std::fs::read_to_string(root().join("docs/telemetry-fields.md")).map_err(|error| error.to_string())?);
+    let promises =
+        promises(&std::fs::read_to_string(root().join("docs/telemetry-fields.md")).map_err(|error| error.to_string())?);
     let mut troubles = Vec::new();
     if received.len() != promises.len() {
         troubles.push(format!("{} events are promised, {} arrived", promises.len(), received.len()));
@@ -57,7 +59,10 @@ pub fn run() -> Outcome<()> {
 
 /// Prepares a PowerShell that runs a script: `pwsh` where it is on the PATH, else the host program on its engine.
 fn powershell(built: &Built, script: &str) -> Command {
-    let has_pwsh = Command::new("pwsh").args(["-NoProfile", "-Command", "exit 0"]).output().is_ok_and(|output| output.status.success());
+    let has_pwsh = Command::new("pwsh")
+        .args(["-NoProfile", "-Command", "exit 0"])
+        .output()
+        .is_ok_and(|output| output.status.success());
     let mut shell = if has_pwsh { Command::new("pwsh") } else { Command::new(&built.host) };
     println!("shell:     {}", Path::new(shell.get_program()).display());
     if has_pwsh {
@@ -113,7 +118,9 @@ fn show(item: &Received, promises: &[Promise], troubles: &mut Vec<String>) {
         }
     }
     let arrived = [("property", part("properties")), ("measurement", part("measurements"))];
-    for (sort, name, value) in arrived.into_iter().flat_map(|(sort, part)| part.iter().map(move |(name, value)| (sort, name, value))) {
+    for (sort, name, value) in
+        arrived.into_iter().flat_map(|(sort, part)| part.iter().map(move |(name, value)| (sort, name, value)))
+    {
         let right_type = if sort == "measurement" { value.is_number() } else { value.is_string() };
         if !right_type || !promise.fields.iter().any(|(field, promised, _)| field == name && promised == sort) {
             troubles.push(format!("{event}: the {sort} {name} is not promised"));

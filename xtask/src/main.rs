@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         ["build"] => build::all().map(|_| ()),
         ["demo"] => demo::run(),
         ["test"] => test::run_all(),
-        ["bench"] => bench::run(),
+        ["bench"] => bench::run_all(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

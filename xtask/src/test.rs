@@ -22,7 +22,9 @@ pub fn run_all() -> Outcome<()> {
     let mut tally = Tally::default();
     let header = fs::read(root().join("include/vms_telemetry.h")).unwrap_or_default();
     stage("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
-    stage("lints", || run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])))?;
+    stage("lints", || {
+        run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    })?;
     stage("documentation", || {
         run(cargo().args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
@@ -63,7 +65,8 @@ fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
 }
 
 fn managed(built: &Built, tally: &mut Tally) -> Outcome<()> {
-    let collector = Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))?;
+    let collector =
+        Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))?;
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let mut command = std::process::Command::new(build::program("Vms.Telemetry.Tests"));
     isolate(&mut command, home.path());
