@@ -35,6 +35,30 @@ fn main() {
         // dlclose must not take the code away under the background thread.
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "windows") {
+        describe();
+        if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|abi| abi == "gnu") {
+            // Two builds of one source are equal: no time of day in the file.
+            println!("cargo::rustc-cdylib-link-arg=-Wl,--no-insert-timestamp");
+        } else {
+            println!("cargo::rustc-cdylib-link-arg=/Brepro");
+            println!("cargo::rustc-cdylib-link-arg=/guard:cf");
+        }
+    }
+}
+
+/// Gives the Windows library what its properties show.
+fn describe() {
+    let mut resource = winresource::WindowsResource::new();
+    resource
+        .set("ProductName", "vms-telemetry")
+        .set("FileDescription", "Usage telemetry for Milestone XProtect modules")
+        .set("CompanyName", "vms-telemetry contributors")
+        .set("LegalCopyright", "\u{a9} vms-telemetry contributors. Apache-2.0.")
+        .set("OriginalFilename", "vms_telemetry.dll")
+        .set("InternalName", "vms_telemetry")
+        .set_version_info(winresource::VersionInfo::FILETYPE, 2);
+    resource.compile().expect("a resource compiler is there: windres, or rc.exe on Windows");
 }
 
 fn write_header(root: &Path) {

@@ -3,10 +3,12 @@
 //! A file is written under a temporary name in its own folder and then renamed, so a reader meets the old content or
 //! the new one. The folder is created on the way, for the current user only; so is the file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::platform;
@@ -30,25 +32,19 @@ pub enum Sync {
 pub fn write(path: &Path, content: &[u8], sync: Sync) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     platform::create_private_folder(folder).map_err(Error::file("create", folder))?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(TEMPORARY)
-        .tempfile_in(folder)
-        .map_err(Error::file("create a file in", folder))?;
-    let write = |file: &mut File| {
+    let temporary = folder.join(format!(".{}{TEMPORARY}", Uuid::new_v4().simple()));
+    let written = platform::create_new(&temporary).and_then(|mut file| {
         file.write_all(content)?;
         if sync == Sync::Yes { file.sync_all() } else { Ok(()) }
-    };
-    write(file.as_file_mut()).map_err(Error::file("write", path))?;
-    let mut temporary = Some(file.into_temp_path());
-    retry(|| match temporary.take().map(|file| file.persist(path)) {
-        Some(Err(refused)) => {
-            temporary = Some(refused.path);
-            Err(refused.error)
-        }
-        _ => Ok(()),
-    })
-    .map_err(Error::file("replace", path))
+    });
+    let outcome = written
+        .map_err(Error::file("write", &temporary))
+        .and_then(|()| retry(|| fs::rename(&temporary, path)).map_err(Error::file("replace", path)));
+    if outcome.is_err() {
+        // Where this fails as well, the file is a stray, and strays are removed a day later.
+        let _ = fs::remove_file(&temporary);
+    }
+    outcome
 }
 
 /// How the names of temporary files end: strays of a killed process are known by it.
@@ -77,7 +73,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// [`Error::File`].
 pub fn remove(path: &Path) -> Result<()> {
-    match retry(|| std::fs::remove_file(path)) {
+    match retry(|| fs::remove_file(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file("delete", path)(error)),
         _ => Ok(()),
     }

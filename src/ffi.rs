@@ -395,8 +395,9 @@ fn session() -> Result<Arc<Session>> {
 
 /// Runs the safe part of an exported function. No panic gets past this, and none is printed on the host's console.
 fn guard(body: impl FnOnce() -> Result<i32>) -> i32 {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
+    static FIRST_CALL: Once = Once::new();
+    FIRST_CALL.call_once(|| {
+        crate::platform::stay_loaded();
         let loud = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             let ours = GUARDED.try_with(Cell::get).unwrap_or(true)

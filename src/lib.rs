@@ -19,7 +19,7 @@
 //!    ▼ background thread, while something waits                 sender     lock, batch, back-off
 //!  envelope ── gzip ── consent? ── POST ────────────────────── transport  verdict per item
 //! ```
-//! Beside them: [`settings`] reads and edits the file that holds the user's choice, [`paths`] owns every path, [`host`]
+//! Beside them: [`tls`] chooses the operating system's way of encrypting, [`settings`] reads and edits the file that holds the user's choice, [`paths`] owns every path, [`host`]
 //! and [`platform`] know the computer, [`error`] has the words for what goes wrong.
 
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
@@ -53,4 +53,5 @@ pub mod sender;
 pub mod session;
 pub mod settings;
 pub mod spool;
+pub mod tls;
 pub mod transport;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport as Connection,
@@ -19,6 +18,7 @@ use ureq::{Agent, Error as Trouble, Proxy, ProxyProtocol};
 
 use crate::config::Environment;
 use crate::envelope::Destination;
+use crate::tls;
 
 /// Longest time to reach the server (D4).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,21 +99,13 @@ impl Https {
             .accept("application/json")
             .accept_encoding("")
             .max_idle_connections(1)
-            .tls_config(tls())
+            .tls_config(tls::config())
             .proxy(find_proxy(destination, proxy, environment)?)
             .build();
         let connector = DefaultConnector::new().chain(Gate(consent));
         let agent = Agent::with_parts(config, connector, DefaultResolver::default());
         Ok(Self { agent, track: destination.track.to_string() })
     }
-}
-
-/// TLS with the operating system's trust store: this is the one place that decides how.
-fn tls() -> TlsConfig {
-    TlsConfig::builder()
-        .root_certs(RootCerts::PlatformVerifier)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build()
 }
 
 fn find_proxy(
@@ -165,44 +157,24 @@ impl Transport for Https {
 
 /// Says what failed without naming a host, an address or a path.
 fn words(trouble: &Trouble) -> String {
+    if let Some(words) = tls::words(trouble) {
+        return words;
+    }
     match trouble {
         Trouble::Io(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => "the server (or the proxy) refused the connection".to_owned(),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
                 "the connection was cut off".to_owned()
             }
-            _ => certificate(error).unwrap_or_else(|| format!("the network failed ({})", error.kind())),
+            kind => format!("the network failed ({kind})"),
         },
         Trouble::Timeout(_) => "no answer came in time".to_owned(),
         Trouble::HostNotFound => "the name of the server (or of the proxy) was not found".to_owned(),
         Trouble::ConnectionFailed => "the server (or the proxy) could not be reached".to_owned(),
         Trouble::ConnectProxyFailed(_) | Trouble::InvalidProxyUrl => "the proxy did not open a way".to_owned(),
-        Trouble::Rustls(error) => tls_words(error),
         Trouble::BodyExceedsLimit(_) | Trouble::LargeResponseHeader(..) => "the answer was too large".to_owned(),
         Trouble::Http(_) | Trouble::Protocol(_) => "the answer was not HTTP".to_owned(),
         _ => "the request failed".to_owned(),
-    }
-}
-
-fn certificate(error: &io::Error) -> Option<String> {
-    error.get_ref()?.downcast_ref::<rustls::Error>().map(tls_words)
-}
-
-fn tls_words(error: &rustls::Error) -> String {
-    use rustls::CertificateError as Refused;
-    match error {
-        rustls::Error::InvalidCertificate(reason) => {
-            let reason = match reason {
-                Refused::UnknownIssuer => "this computer does not trust its issuer",
-                Refused::Expired | Refused::ExpiredContext { .. } => "it has expired",
-                Refused::NotValidYet | Refused::NotValidYetContext { .. } => "it is not valid yet",
-                Refused::Revoked => "it was revoked",
-                Refused::NotValidForName | Refused::NotValidForNameContext { .. } => "it is for another name",
-                _ => "it is not acceptable",
-            };
-            format!("the server's certificate was refused: {reason}")
-        }
-        _ => "no secure connection came about".to_owned(),
     }
 }
 

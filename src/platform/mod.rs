@@ -2,8 +2,9 @@
 //!
 //! - `local_app_data` and `log_root`: the folders that everything else lies in;
 //! - `private_bytes`: what .NET's `Process.PrivateMemorySize64` says (E1);
-//! - `create_private_folder`: a folder that only the current user can enter (I1);
-//! - `is_momentary`: whether a failed file operation is worth another try at once.
+//! - `create_private_folder`, `create_new`: a folder and a file that are for the current user only (I1);
+//! - `is_momentary`: whether a failed file operation is worth another try at once;
+//! - `stay_loaded`: the library stays in the process, so that its thread never loses its code.
 
 #[cfg(unix)]
 mod unix;
@@ -11,6 +12,7 @@ mod unix;
 pub use unix::*;
 
 #[cfg(windows)]
+#[expect(unsafe_code, reason = "the system's own interface is C")]
 mod windows;
 #[cfg(windows)]
 pub use windows::*;

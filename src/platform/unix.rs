@@ -1,8 +1,8 @@
 //! Linux and the other Unix systems.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Gives the folder that .NET calls `LocalApplicationData`: `$XDG_DATA_HOME`, else `~/.local/share`.
@@ -44,6 +44,17 @@ pub fn create_private_folder(folder: &Path) -> io::Result<()> {
         other => other,
     }
 }
+
+/// Creates a file that was not there, for the current user only.
+///
+/// # Errors
+/// What the operating system says.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Keeps the library in the process: the linker's `-z nodelete` does that (see `build.rs`).
+pub fn stay_loaded() {}
 
 /// Tells whether the same operation may well succeed in a moment: never, here.
 pub fn is_momentary(_error: &io::Error) -> bool {
