@@ -98,11 +98,14 @@ impl Delivery {
     /// # Errors
     /// [`crate::error::Error::File`] where the spool cannot be worked with; nothing is sent then.
     pub fn attempt(&self, transport: &mut dyn Transport, now: DateTime<Utc>) -> Result<Next> {
+        if !self.consents() || self.spool.entries()?.is_empty() {
+            return self.settle();
+        }
         let _lock = durable::lock(&self.spool.folder().join("sender.lock"))?;
         self.spool.remove_strays(now);
         loop {
             if !self.consents() {
-                return self.spool.purge().map(|()| Next::Rest);
+                return self.settle();
             }
             let memory = self.memory();
             if let Some(time) = pause(&memory, now) {
@@ -126,6 +129,14 @@ impl Delivery {
             }
             self.remember(&memory.after(sent, trouble, wait, now))?;
         }
+    }
+
+    /// Leaves nothing to be sent where telemetry is off; touches nothing else.
+    fn settle(&self) -> Result<Next> {
+        if !self.consents() {
+            self.spool.purge()?;
+        }
+        Ok(Next::Rest)
     }
 
     /// Reads the oldest events that fit into one request, as the lines of its body.
@@ -249,10 +260,14 @@ impl Sender {
         self.shared.state().running
     }
 
-    /// Takes the proxy that the host names, and sends what waited for it.
+    /// Takes the proxy that the host names, and sends what waited for it. With nothing to send, or telemetry off, no
+    /// thread starts.
     pub fn set_proxy(&self, proxy: ProxyChoice) {
         self.shared.state().proxy = proxy;
-        self.kick();
+        let waits = self.delivery.spool.entries().is_ok_and(|entries| !entries.is_empty());
+        if waits && self.delivery.consents() {
+            self.kick();
+        }
     }
 }
 

@@ -20,8 +20,12 @@ fn library() -> PathBuf {
     native().join(format!("{}vms_telemetry{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX))
 }
 
-/// Compiles a C program of `tests/c` against the header, with every warning an error.
+/// Compiles a C program of `tests/c` against the header, with every warning an error. Where these tests run under Wine
+/// there is no compiler, and the program was compiled beforehand in the same way.
 fn compile(name: &str, folder: &Path) -> PathBuf {
+    if let Some(compiled) = std::env::var_os("VMS_TEST_PROGRAMS") {
+        return PathBuf::from(compiled).join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(name).with_extension("c");
     let program = folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
     let target = env!("VMS_TEST_TARGET");

@@ -8,6 +8,7 @@ use common::{Home, arrived, connection, key, settle, wait_until};
 use vms_collector::Collector;
 use vms_telemetry::event::timestamp;
 use vms_telemetry::session::{Change, Outcome, Session, UsageDataPolicy};
+use vms_telemetry::transport::ProxyChoice;
 
 /// Waits for the first attempt of a session that reaches nobody, and lets the next one come at once.
 fn forget_failures(home: &Home, session: &Session) {
@@ -95,6 +96,8 @@ fn s5_c1_c2_an_opted_out_session_touches_nothing() {
         let (number, outcome) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
         assert_eq!(outcome, Outcome::Off);
         assert_eq!(session.disconnect(number).unwrap(), Outcome::Off);
+        session.set_config(Change { proxy: Some(ProxyChoice::Direct), ..Change::default() }).unwrap();
+        assert!(!session.is_sending());
         assert_eq!(home.files(), Vec::<String>::new());
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
         assert_eq!(collector.connections(), 0);

@@ -7,17 +7,22 @@
 #include <string.h>
 #include <vms_telemetry.h>
 
+/* C has no cast between pointers to objects and to functions; a copy of the bits is what the systems mean. */
 #ifdef _WIN32
 #include <windows.h>
-static void *find(const char *path, const char *name)
+static int find(const char *path, const char *name, void *slot)
 {
-    return (void *)GetProcAddress(LoadLibraryA(path), name);
+    FARPROC found = GetProcAddress(LoadLibraryA(path), name);
+    memcpy(slot, &found, sizeof found);
+    return found != NULL;
 }
 #else
 #include <dlfcn.h>
-static void *find(const char *path, const char *name)
+static int find(const char *path, const char *name, void *slot)
 {
-    return dlsym(dlopen(path, RTLD_NOW), name);
+    void *found = dlsym(dlopen(path, RTLD_NOW), name);
+    memcpy(slot, &found, sizeof found);
+    return found != NULL;
 }
 #endif
 
@@ -32,19 +37,16 @@ static int32_t (*p_last_error)(char *, size_t, size_t *);
 
 static void load(const char *path)
 {
-    /* C has no cast from an object pointer to a function pointer; a copy of the bits is what POSIX means. */
     struct { void *slot; const char *name; } all[] = {
         { &p_init_session, "init_session" }, { &p_on_connect, "on_connect" }, { &p_on_disconnect, "on_disconnect" },
         { &p_set_config, "set_config" }, { &p_get_config, "get_config" }, { &p_get_text, "get_text" },
         { &p_last_error, "last_error" },
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        void *found = find(path, all[i].name);
-        if (!found) {
+        if (!find(path, all[i].name, all[i].slot)) {
             printf("%s is not exported\n", all[i].name);
             exit(1);
         }
-        memcpy(all[i].slot, &found, sizeof found);
     }
 }
 

@@ -48,7 +48,7 @@ struct Candidate {
 
 /// Measures and prints the table.
 pub fn run_all() -> Outcome<()> {
-    let built = build::all()?;
+    let built = build::all(false)?;
     for project in ["EmptyModule", "PeerModule"] {
         let folder = format!("bench/{project}");
         run(dotnet().args(["publish", &folder, "--configuration", "Release", "--verbosity", "quiet"]))?;
@@ -60,6 +60,7 @@ pub fn run_all() -> Outcome<()> {
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let authority = home.path().join("authority.pem");
     let collector = collector(&authority)?;
+    let host = build::program("VmsHost");
     let mut candidates = [
         Candidate { name: "an empty binary module", module: published("EmptyModule"), send: "", figures: vec![] },
         Candidate {
@@ -78,7 +79,7 @@ pub fn run_all() -> Outcome<()> {
     for round in 0..ROUNDS {
         for candidate in &mut candidates {
             let profile = home.path().join(format!("{round}-{}", candidate.figures.len()));
-            candidate.figures.push(measure(&built.host, candidate, &profile, &authority, &collector)?);
+            candidate.figures.push(measure(&host, candidate, &profile, &authority, &collector)?);
         }
     }
     print(&candidates, &collector);

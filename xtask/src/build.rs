@@ -1,20 +1,22 @@
 //! `cargo xtask build`: what is shipped, in `out/`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::tools::{Outcome, cargo, copy, copy_folder, dotnet, root, run, runtime_identifier};
+use crate::windows;
+
+/// The assembly of the PowerShell module.
+const MODULE_ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
 
 /// Where the parts of a build lie.
 pub struct Built {
     /// The module's folder, with its manifest.
     pub module: PathBuf,
-    /// The folder of the native library and its header.
+    /// The folder of this system's native library and its header.
     pub native: PathBuf,
-    /// The program that runs PowerShell scripts where there is no `pwsh`.
-    pub host: PathBuf,
-    /// A .NET program that uses the library.
-    pub library_host: PathBuf,
+    /// The folder of the Windows library and its header, where it was built.
+    pub windows: Option<PathBuf>,
 }
 
 /// The native library's file name on this system.
@@ -22,26 +24,10 @@ pub fn library_name() -> String {
     format!("{}vms_telemetry{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 
-/// Builds everything in release.
-pub fn all() -> Outcome<Built> {
-    let native = native()?;
-    run(dotnet().args([
-        "build",
-        "VmsTelemetry.slnx",
-        "--configuration",
-        "Release",
-        "-warnaserror",
-        "--verbosity",
-        "quiet",
-    ]))?;
-    let module = module(&native)?;
-    println!("module:         {}\nnative library: {}", module.display(), native.display());
-    Ok(Built { module, native, host: program("VmsHost"), library_host: program("LibraryHost") })
-}
-
-/// Builds the native library: the cdylib alone, because cargo leaves out link-time optimization where it makes an rlib in
-/// the same go, and a quarter of the size is in it.
-fn native() -> Outcome<PathBuf> {
+/// Builds everything in release, on request with the Windows library.
+pub fn all(with_windows: bool) -> Outcome<Built> {
+    // The cdylib alone: cargo leaves out link-time optimization where it makes an rlib in the same go, and a quarter of
+    // the size is in it.
     run(cargo().args([
         "rustc",
         "--release",
@@ -52,22 +38,51 @@ fn native() -> Outcome<PathBuf> {
         "--crate-type",
         "cdylib",
     ]))?;
-    let folder = root().join("out/native").join(runtime_identifier());
+    let library = target().join("release").join(library_name());
+    let native = native(&runtime_identifier(), &library)?;
+    let windows = match with_windows && !cfg!(windows) {
+        true => Some(self::native(windows::RUNTIME_IDENTIFIER, &windows::library()?)?),
+        false => None,
+    };
+    run(dotnet().args([
+        "build",
+        "VmsTelemetry.slnx",
+        "--configuration",
+        "Release",
+        "-warnaserror",
+        "--verbosity",
+        "quiet",
+    ]))?;
+    let module = module(&[Some(&native), windows.as_ref()])?;
+    println!("module:         {}\nnative library: {}", module.display(), native.display());
+    Ok(Built { module, native, windows })
+}
+
+/// Puts a native library and its header in their place.
+fn native(runtime_identifier: &str, library: &Path) -> Outcome<PathBuf> {
+    let folder = root().join("out/native").join(runtime_identifier);
     clear(&folder)?;
-    copy(&target().join("release").join(library_name()), &folder.join(library_name()))?;
+    copy(library, &folder.join(library.file_name().unwrap_or_default()))?;
     copy(&root().join("include/vms_telemetry.h"), &folder.join("vms_telemetry.h"))?;
     Ok(folder)
 }
 
-/// Puts the module together: manifest and help, the one managed assembly, the native library.
-fn module(native: &std::path::Path) -> Outcome<PathBuf> {
-    const ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
+/// Puts the module together: manifest and help, the one managed assembly, the native libraries.
+fn module(natives: &[Option<&PathBuf>]) -> Outcome<PathBuf> {
     let folder = root().join("out/modules/VmsTelemetry");
     clear(&folder)?;
     copy_folder(&root().join("powershell/module"), &folder)?;
-    let assembly = format!("{ASSEMBLY}.dll");
-    copy(&artifacts(ASSEMBLY).join(&assembly), &folder.join(&assembly))?;
-    copy(&native.join(library_name()), &folder.join(runtime_identifier()).join(library_name()))?;
+    let assembly = format!("{MODULE_ASSEMBLY}.dll");
+    copy(&artifacts(MODULE_ASSEMBLY).join(&assembly), &folder.join(&assembly))?;
+    for native in natives.iter().flatten() {
+        let entries = fs::read_dir(native).map_err(|error| format!("{} cannot be read: {error}", native.display()))?;
+        for file in
+            entries.flatten().map(|entry| entry.path()).filter(|file| file.extension().is_some_and(|kind| kind != "h"))
+        {
+            let target = folder.join(native.file_name().unwrap_or_default());
+            copy(&file, &target.join(file.file_name().unwrap_or_default()))?;
+        }
+    }
     Ok(folder)
 }
 
@@ -81,12 +96,20 @@ pub fn program(project: &str) -> PathBuf {
     artifacts(project).join(format!("{project}{}", std::env::consts::EXE_SUFFIX))
 }
 
+/// Publishes a managed program for Windows, with the runtime in it, and gives its path.
+pub fn windows_program(project: &str, folder: &str) -> Outcome<PathBuf> {
+    let what = ["publish", folder, "--configuration", "Release", "--runtime", windows::RUNTIME_IDENTIFIER];
+    run(dotnet().args(what).args(["--self-contained", "--verbosity", "quiet"]))?;
+    let published = root().join("target/dotnet/publish").join(project).join("release_win-x64");
+    Ok(published.join(format!("{project}.exe")))
+}
+
 /// Cargo's target folder.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-fn clear(folder: &std::path::Path) -> Outcome<()> {
+fn clear(folder: &Path) -> Outcome<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(format!("{} cannot be cleared: {error}", folder.display()))

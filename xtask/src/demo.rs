@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use vms_collector::{Collector, Received};
 
-use crate::build::{self, Built};
+use crate::build;
 use crate::tools::{self, Outcome, isolate, root};
 
 /// Any key: the collector takes all.
@@ -30,12 +30,12 @@ for ($i = 0; $i -lt 400 -and (Get-VmsModuleConfig).PendingEvents -gt 0; $i++) { 
 
 /// Builds everything and runs the demonstration; an error where what arrived is not what is promised.
 pub fn run() -> Outcome<()> {
-    let built = build::all()?;
+    let built = build::all(false)?;
     let collector =
         Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))?;
     println!("collector: {}", collector.connection_string(KEY));
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
-    let mut shell = powershell(&built, &SCRIPT.replace("{module}", &built.module.display().to_string()));
+    let mut shell = powershell(&SCRIPT.replace("{module}", &built.module.display().to_string()));
     isolate(&mut shell, home.path());
     shell.env("VMS_ApplicationInsights__ConnectionString", collector.connection_string(KEY));
     tools::run(&mut shell)?;
@@ -58,12 +58,12 @@ pub fn run() -> Outcome<()> {
 }
 
 /// Prepares a PowerShell that runs a script: `pwsh` where it is on the PATH, else the host program on its engine.
-fn powershell(built: &Built, script: &str) -> Command {
+fn powershell(script: &str) -> Command {
     let has_pwsh = Command::new("pwsh")
         .args(["-NoProfile", "-Command", "exit 0"])
         .output()
         .is_ok_and(|output| output.status.success());
-    let mut shell = if has_pwsh { Command::new("pwsh") } else { Command::new(&built.host) };
+    let mut shell = if has_pwsh { Command::new("pwsh") } else { Command::new(build::program("VmsHost")) };
     println!("shell:     {}", Path::new(shell.get_program()).display());
     if has_pwsh {
         shell.args(["-NoProfile", "-NonInteractive"]);

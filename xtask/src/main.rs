@@ -8,6 +8,7 @@ mod build;
 mod demo;
 mod test;
 mod tools;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -16,9 +17,9 @@ Commands of vms-telemetry
 
   cargo xtask demo     build everything, start a local collector, import the module in a real
                        PowerShell, connect, disconnect, and show what arrived
-  cargo xtask test     run every test
+  cargo xtask test     run every test; with --windows, those on Windows alone
   cargo xtask build    leave the module in out/modules/VmsTelemetry and the native library with
-                       its header in out/native/<os>-<arch>
+                       its header in out/native/<os>-<arch>; with --target windows, the DLL as well
   cargo xtask bench    measure import, events and memory beside Microsoft.ApplicationInsights
 
 They need Rust and the .NET SDK, and say so where one is missing.
@@ -28,9 +29,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["build"] => build::all().map(|_| ()),
+        ["build"] => build::all(false).map(|_| ()),
+        ["build", "--target", "windows"] => build::all(true).map(|_| ()),
         ["demo"] => demo::run(),
-        ["test"] => test::run_all(),
+        ["test"] => test::run(test::Part::All),
+        ["test", "--windows"] => test::run(test::Part::Windows),
         ["bench"] => bench::run_all(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -1,12 +1,24 @@
-//! `cargo xtask test`: every test there is, on what is shipped.
+//! `cargo xtask test`: every test there is, on what is shipped, here and on Windows.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use vms_collector::Collector;
 
 use crate::build::{self, Built, library_name};
-use crate::tools::{Outcome, cargo, dotnet, isolate, listen, root, run};
+use crate::tools::{self, Outcome, cargo, isolate, listen, root};
+use crate::windows;
+
+/// What is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Everything; the Windows half where this computer can.
+    All,
+    /// The Windows half alone.
+    Windows,
+}
 
 /// What the runners counted.
 #[derive(Default)]
@@ -16,31 +28,55 @@ struct Tally {
     skipped: u64,
 }
 
-/// Runs everything, each stage with its time, and ends with the sum. Later stages run even where tests of an earlier one
-/// failed; a stage that cannot run at all ends everything.
-pub fn run_all() -> Outcome<()> {
+/// Runs the stages, each with its time, and ends with the sum. Later stages run even where tests of an earlier one failed;
+/// a stage that cannot run at all ends everything.
+pub fn run(part: Part) -> Outcome<()> {
+    let obstacle = if cfg!(windows) { None } else { windows::missing_to_build().or_else(windows::missing_to_run) };
+    // In CI the Windows half is owed.
+    if let (Some(words), true) = (&obstacle, part == Part::Windows || std::env::var_os("CI").is_some()) {
+        return Err(words.clone());
+    }
     let mut tally = Tally::default();
     let header = fs::read(root().join("include/vms_telemetry.h")).unwrap_or_default();
-    stage("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
-    stage("lints", || {
-        run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
-    })?;
-    stage("documentation", || {
-        run(cargo().args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
-    })?;
-    let built = stage("build", build::all)?;
+    if part == Part::All {
+        checks()?;
+    }
+    let built = stage("build", || build::all(obstacle.is_none()))?;
     if fs::read(root().join("include/vms_telemetry.h")).unwrap_or_default() != header {
         return Err("include/vms_telemetry.h was out of date; it is generated anew now: commit it".to_owned());
     }
-    stage("C# format", || run(dotnet().args(["format", "VmsTelemetry.slnx", "--verify-no-changes", "--no-restore"])))?;
-    stage("Rust and C tests", || rust(&built, &mut tally))?;
-    stage("managed tests", || managed(&built, &mut tally))?;
+    if part == Part::All || cfg!(windows) {
+        stage("Rust and C tests", || rust(&built, &mut tally))?;
+        stage("managed tests", || managed(&built, &mut tally))?;
+    }
+    match (&built.windows, obstacle) {
+        (Some(native), _) => {
+            stage("Wine", windows::prepare)?;
+            stage("Rust and C tests on Windows", || rust_on_windows(native, &mut tally))?;
+            stage("managed tests on Windows", || managed_on_windows(&built, native, &mut tally))?;
+        }
+        (None, Some(words)) => println!("\nThe Windows half was skipped: {words}."),
+        (None, None) => {}
+    }
     println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     match (tally.passed, tally.failed) {
         (0, _) => Err("no test ran".to_owned()),
         (_, 0) => Ok(()),
         (_, failed) => Err(format!("{failed} tests failed")),
     }
+}
+
+/// Format, lints and documentation of the Rust part; the managed part's are in its build.
+fn checks() -> Outcome<()> {
+    stage("format", || tools::run(cargo().args(["fmt", "--all", "--check"])))?;
+    stage("lints", || {
+        tools::run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    })?;
+    stage("documentation", || {
+        let mut doc = cargo();
+        doc.args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
+        tools::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    })
 }
 
 fn stage<T>(name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
@@ -55,42 +91,109 @@ fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]).env("VMS_TEST_NATIVE", &built.native);
     let (success, printed) = listen(&mut command)?;
-    let before = tally.failed;
-    for line in printed.lines().filter_map(|line| line.strip_prefix("test result: ")) {
-        tally.passed += count(line, "passed");
-        tally.failed += count(line, "failed");
-        tally.skipped += count(line, "ignored");
+    tally.libtest(success, &printed)
+}
+
+/// Builds the tests of the library for Windows, and runs each program.
+fn rust_on_windows(native: &Path, tally: &mut Tally) -> Outcome<()> {
+    let programs = root().join("target/windows-programs");
+    fs::create_dir_all(&programs).map_err(|error| format!("{} cannot be created: {error}", programs.display()))?;
+    for name in ["smoke", "threads"] {
+        windows::c_program(name, native, &programs)?;
     }
-    if success || tally.failed > before { Ok(()) } else { Err("the tests could not be built or run".to_owned()) }
+    let mut command = windows::windows_cargo("test");
+    command.args(["--package", "vms-telemetry", "--locked", "--no-run", "--message-format=json-render-diagnostics"]);
+    let output = command.stderr(std::process::Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("cargo cannot be started: {error}"))?;
+    if !output.status.success() {
+        return Err("the tests cannot be built for Windows".to_owned());
+    }
+    let variables = [("VMS_TEST_NATIVE", windows::path(native)), ("VMS_TEST_PROGRAMS", windows::path(&programs))];
+    for test in test_programs(&String::from_utf8_lossy(&output.stdout)) {
+        println!("\n     Running {}", test.display());
+        let (success, printed) = listen(&mut windows::program(&test, &[], &variables))?;
+        tally.libtest(success, &printed)?;
+    }
+    Ok(())
+}
+
+/// Finds the test programs in cargo's messages.
+fn test_programs(messages: &str) -> Vec<PathBuf> {
+    let message = |line| serde_json::from_str::<serde_json::Value>(line).ok();
+    let messages = messages.lines().filter_map(message).filter(|message| message["profile"]["test"] == true);
+    messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect()
 }
 
 fn managed(built: &Built, tally: &mut Tally) -> Outcome<()> {
-    let collector =
-        Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))?;
+    let collector = collector()?;
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
-    let mut command = std::process::Command::new(build::program("Vms.Telemetry.Tests"));
+    let mut command = Command::new(build::program("Vms.Telemetry.Tests"));
     isolate(&mut command, home.path());
     command
-        .args(["-noLogo", "-noColor"])
+        .args(RUNNER)
         .env("VMS_TEST_MODULE", &built.module)
         .env("VMS_TEST_NATIVE", built.native.join(library_name()))
-        .env("VMS_TEST_HOST", &built.host)
-        .env("VMS_TEST_LIBRARY_HOST", &built.library_host)
+        .env("VMS_TEST_HOST", build::program("VmsHost"))
+        .env("VMS_TEST_LIBRARY_HOST", build::program("LibraryHost"))
         .env("VMS_TEST_COLLECTOR", collector.url());
     let (success, printed) = listen(&mut command)?;
-    // The runner's last line: "Total: 52, Errors: 0, Failed: 0, Skipped: 1, Not Run: 0, Time: 12.345s".
-    let summary = printed.lines().rev().find(|line| line.contains("Total: ")).unwrap_or_default();
-    let (total, failed) = (count(summary, "Total"), count(summary, "Failed") + count(summary, "Errors"));
-    let skipped = count(summary, "Skipped");
-    tally.passed += total.saturating_sub(failed + skipped);
-    tally.failed += failed;
-    tally.skipped += skipped;
-    if success || failed > 0 { Ok(()) } else { Err("the managed tests could not be run".to_owned()) }
+    tally.xunit(success, &printed)
+}
+
+/// The same tests, published for Windows.
+fn managed_on_windows(built: &Built, native: &Path, tally: &mut Tally) -> Outcome<()> {
+    let tests = build::windows_program("Vms.Telemetry.Tests", "tests/Vms.Telemetry.Tests")?;
+    let host = build::windows_program("VmsHost", "hosts/VmsHost")?;
+    let library_host = build::windows_program("LibraryHost", "hosts/LibraryHost")?;
+    // The library lies beside a program that uses it.
+    let beside = library_host.with_file_name(windows::LIBRARY);
+    tools::copy(&native.join(windows::LIBRARY), &beside)?;
+    let collector = collector()?;
+    let variables = [
+        ("VMS_TEST_MODULE", windows::path(&built.module)),
+        ("VMS_TEST_NATIVE", windows::path(&native.join(windows::LIBRARY))),
+        ("VMS_TEST_HOST", windows::path(&host)),
+        ("VMS_TEST_LIBRARY_HOST", windows::path(&library_host)),
+        ("VMS_TEST_COLLECTOR", collector.url()),
+        ("POWERSHELL_TELEMETRY_OPTOUT", "1".to_owned()),
+    ];
+    let (success, printed) = listen(&mut windows::program(&tests, &RUNNER, &variables))?;
+    tally.xunit(success, &printed)
+}
+
+/// The runner of the managed tests: without a logo and colours, its lines can be read.
+const RUNNER: [&str; 2] = ["-noLogo", "-noColor"];
+
+fn collector() -> Outcome<Collector> {
+    Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))
+}
+
+impl Tally {
+    /// Adds what Rust's runner says: "test result: ok. 32 passed; 0 failed; 0 ignored; …".
+    fn libtest(&mut self, success: bool, printed: &str) -> Outcome<()> {
+        let before = self.failed;
+        for line in printed.lines().filter_map(|line| line.trim_end().strip_prefix("test result: ")) {
+            self.passed += count(line, "passed");
+            self.failed += count(line, "failed");
+            self.skipped += count(line, "ignored");
+        }
+        if success || self.failed > before { Ok(()) } else { Err("the tests could not be built or run".to_owned()) }
+    }
+
+    /// Adds what xunit's runner says: "Total: 52, Errors: 0, Failed: 0, Skipped: 1, Not Run: 0, Time: 12.345s".
+    fn xunit(&mut self, success: bool, printed: &str) -> Outcome<()> {
+        let summary = printed.lines().rev().find(|line| line.contains("Total: ")).unwrap_or_default();
+        let (total, failed) = (count(summary, "Total"), count(summary, "Failed") + count(summary, "Errors"));
+        let skipped = count(summary, "Skipped");
+        self.passed += total.saturating_sub(failed + skipped);
+        self.failed += failed;
+        self.skipped += skipped;
+        if total > 0 && (success || failed > 0) { Ok(()) } else { Err("the managed tests could not be run".to_owned()) }
+    }
 }
 
 /// Finds the number beside a word, as in "32 passed" or "Failed: 0".
 fn count(line: &str, word: &str) -> u64 {
-    let parts: Vec<&str> = line.split([',', ';', '.']).map(str::trim).collect();
-    let number = |part: &&str| part.split([' ', ':']).find_map(|piece| piece.parse().ok());
-    parts.iter().filter(|part| part.contains(word)).find_map(number).unwrap_or(0)
+    let number = |part: &str| part.split([' ', ':']).find_map(|piece| piece.parse().ok());
+    line.split([',', ';', '.']).filter(|part| part.contains(word)).find_map(number).unwrap_or(0)
 }

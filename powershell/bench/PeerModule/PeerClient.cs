@@ -1,0 +1,53 @@
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Microsoft.ApplicationInsights;
+using Microsoft.ApplicationInsights.DataContracts;
+using Microsoft.ApplicationInsights.Extensibility;
+
+namespace PeerModule;
+
+/// <summary>Records <c>NewSession</c> with Microsoft's SDK, as a module does that uses it directly.</summary>
+public static class PeerClient
+{
+    private static TelemetryConfiguration? s_configuration;
+    private static TelemetryClient? s_client;
+
+    /// <summary>Makes a client and records the event.</summary>
+    /// <param name="connectionString">Where it goes.</param>
+    /// <returns>The SDK's version.</returns>
+    public static string Start(string connectionString)
+    {
+        s_configuration = new TelemetryConfiguration { ConnectionString = connectionString };
+        s_client = new TelemetryClient(s_configuration);
+        string user = Guid.NewGuid().ToString();
+        string session = Guid.NewGuid().ToString();
+        TelemetryContext context = s_client.Context;
+        context.Component.Version = "1.0.0";
+        context.Cloud.RoleName = "na";
+        context.Cloud.RoleInstance = "na";
+        context.Session.Id = session;
+        context.User.Id = user;
+        context.User.AuthenticatedUserId = "na";
+        using Process process = Process.GetCurrentProcess();
+        var properties = new Dictionary<string, string>
+        {
+            ["uuid"] = user,
+            ["SessionId"] = session,
+            ["AssemblyVersion"] = "1.0.0",
+            ["OSDescription"] = RuntimeInformation.OSDescription,
+            ["FrameworkDescription"] = RuntimeInformation.FrameworkDescription,
+        };
+        var measurements = new Dictionary<string, double>
+        {
+            ["ProcessorCount"] = Environment.ProcessorCount,
+            ["PrivateBytes"] = process.PrivateMemorySize64,
+        };
+        s_client.TrackEvent("NewSession", properties, measurements);
+        return typeof(TelemetryClient).Assembly.GetName().Version?.ToString() ?? string.Empty;
+    }
+
+    /// <summary>Sends what was recorded and waits for the answer.</summary>
+    public static void Flush() => s_client?.Flush();
+}

@@ -1,0 +1,41 @@
+using System;
+using System.IO;
+using System.Management.Automation;
+using System.Reflection;
+using System.Runtime.Loader;
+
+namespace PeerModule;
+
+/// <summary>
+/// Does at import what the peer needs for its first event. The engine has a copy of the SDK of its own loaded, so the
+/// peer's version lives in a load context of its own, which costs well under a millisecond.
+/// </summary>
+public sealed class PeerImport : IModuleAssemblyInitializer
+{
+    private static Type? s_client;
+
+    /// <summary>Gives the version of the SDK that was loaded.</summary>
+    public static string Version { get; private set; } = string.Empty;
+
+    /// <inheritdoc/>
+    public void OnImport()
+    {
+        string path = typeof(PeerImport).Assembly.Location;
+        Assembly assembly = new PeerContext(Path.GetDirectoryName(path)!).LoadFromAssemblyPath(path);
+        s_client = assembly.GetType("PeerModule.PeerClient", throwOnError: true);
+        string? connectionString = Environment.GetEnvironmentVariable("VMS_ApplicationInsights__ConnectionString");
+        Version = (string)s_client!.GetMethod("Start")!.Invoke(null, [connectionString])!;
+    }
+
+    /// <summary>Sends what was recorded and waits for the answer.</summary>
+    public static void Flush() => s_client?.GetMethod("Flush")!.Invoke(null, null);
+
+    private sealed class PeerContext(string folder) : AssemblyLoadContext("peer")
+    {
+        protected override Assembly? Load(AssemblyName assemblyName)
+        {
+            string path = Path.Combine(folder, assemblyName.Name + ".dll");
+            return assemblyName.Name != "System.Management.Automation" && File.Exists(path) ? LoadFromAssemblyPath(path) : null;
+        }
+    }
+}

@@ -1,0 +1,21 @@
+@{
+    RootModule             = 'Vms.Telemetry.PowerShell.dll'
+    ModuleVersion          = '0.1.0'
+    GUID                   = '794dcd2a-b60a-41d5-838d-cad036674b29'
+    Author                 = 'vms-telemetry contributors'
+    CompanyName            = 'vms-telemetry contributors'
+    Copyright              = '(c) vms-telemetry contributors. Apache-2.0.'
+    Description            = 'Connects to a Milestone XProtect VMS and reports anonymous usage data, unless somebody says no. See about_VmsTelemetry.'
+    PowerShellVersion      = '5.1'
+    DotNetFrameworkVersion = '4.7.2'
+    CompatiblePSEditions   = @('Desktop', 'Core')
+    FunctionsToExport      = @()
+    CmdletsToExport        = @('Connect-Vms', 'Disconnect-Vms', 'Get-VmsModuleConfig', 'Set-VmsModuleConfig')
+    VariablesToExport      = @()
+    AliasesToExport        = @()
+    PrivateData            = @{
+        PSData = @{
+            Tags = @('Milestone', 'XProtect', 'VMS', 'Telemetry')
+        }
+    }
+}

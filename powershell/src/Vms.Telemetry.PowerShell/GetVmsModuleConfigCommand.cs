@@ -1,0 +1,12 @@
+using System.Management.Automation;
+
+namespace Vms.Telemetry.PowerShell;
+
+/// <summary>Shows the effective configuration, and who decided it.</summary>
+[Cmdlet(VerbsCommon.Get, "VmsModuleConfig")]
+[OutputType(typeof(VmsModuleConfig))]
+public sealed class GetVmsModuleConfigCommand : PSCmdlet
+{
+    /// <inheritdoc/>
+    protected override void EndProcessing() => WriteObject(ModuleSession.ReadConfig());
+}

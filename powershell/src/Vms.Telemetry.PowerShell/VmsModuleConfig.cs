@@ -1,0 +1,69 @@
+using System;
+
+namespace Vms.Telemetry.PowerShell;
+
+/// <summary>
+/// Shows the module's configuration: what <c>Get-VmsModuleConfig</c> gives and <c>Set-VmsModuleConfig</c> takes from
+/// the pipeline.
+/// </summary>
+public sealed class VmsModuleConfig
+{
+    internal VmsModuleConfig(TelemetryConfig config, string? problem)
+    {
+        EnableTelemetry = config.TelemetryEnabled;
+        TelemetryReason = config.TelemetryReason;
+        LogTelemetry = config.LogTelemetry;
+        LogReason = config.LogReason;
+        SettingsFile = config.SettingsFile;
+        DataFolder = config.DataFolder;
+        LogFolder = config.LogFolder;
+        SessionId = config.SessionId;
+        PendingEvents = config.PendingEvents;
+        LastSent = config.LastSent;
+        LastDeliveryFailure = problem ?? config.LastDeliveryFailure;
+        LastFailure = config.LastFailure;
+    }
+
+    internal VmsModuleConfig(string problem)
+    {
+        TelemetryReason = problem;
+        LogReason = problem;
+        LastFailure = problem;
+    }
+
+    /// <summary>Gets whether events are recorded and sent.</summary>
+    public bool EnableTelemetry { get; }
+
+    /// <summary>Gets who decided whether telemetry is on, and why.</summary>
+    public string TelemetryReason { get; }
+
+    /// <summary>Gets whether events are written to the raw log; with telemetry off nothing is logged.</summary>
+    public bool LogTelemetry { get; }
+
+    /// <summary>Gets who decided whether events are logged.</summary>
+    public string LogReason { get; }
+
+    /// <summary>Gets the path of the settings file.</summary>
+    public string SettingsFile { get; } = "";
+
+    /// <summary>Gets the folder of the random ids and of the events that wait.</summary>
+    public string DataFolder { get; } = "";
+
+    /// <summary>Gets the folder of the raw log.</summary>
+    public string LogFolder { get; } = "";
+
+    /// <summary>Gets the random id of this session; all zero: there is none.</summary>
+    public Guid SessionId { get; }
+
+    /// <summary>Gets the number of events that wait to be sent.</summary>
+    public long PendingEvents { get; }
+
+    /// <summary>Gets when the service last took events; null: it never did.</summary>
+    public DateTimeOffset? LastSent { get; }
+
+    /// <summary>Gets why the last attempt to send failed; empty: it did not.</summary>
+    public string LastDeliveryFailure { get; } = "";
+
+    /// <summary>Gets what last failed on this computer; empty: nothing did.</summary>
+    public string LastFailure { get; }
+}

@@ -1,0 +1,169 @@
+using System;
+using System.ComponentModel;
+using System.IO;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Vms.Telemetry;
+
+/// <summary>
+/// Finds the native library near this assembly and loads it by its full path, for good: it is never unloaded.
+/// </summary>
+/// <remarks>
+/// Looking the exports up by hand works on .NET, .NET Framework and Mono alike; an import by the library's name does
+/// not, as each of them probes other folders.
+/// </remarks>
+internal static unsafe class NativeLibraryLoader
+{
+    /// <summary>LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS.</summary>
+    private const uint SearchFlags = 0x100 | 0x1000;
+
+    /// <summary>RTLD_NOW: a library that lacks something fails here, not in the middle of a call.</summary>
+    private const int RtldNow = 2;
+
+    private static readonly bool s_isWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
+
+    /// <summary>Whether the dynamic linker's functions are in libc: libdl.so.2 is there with glibc only.</summary>
+    private static bool s_linkerIsInLibc = RuntimeInformation.IsOSPlatform(OSPlatform.OSX);
+
+    /// <summary>Loads the library.</summary>
+    /// <param name="problem">Why it could not be loaded: which files were tried, and what the system said.</param>
+    /// <returns>A handle for <see cref="FindExport"/>, or zero.</returns>
+    internal static IntPtr Load(out string problem)
+    {
+        var location = typeof(NativeLibraryLoader).Assembly.Location;
+        var folder = location.Length > 0 ? Path.GetDirectoryName(location)! : AppContext.BaseDirectory;
+        var words = new StringBuilder("the native telemetry library cannot be loaded");
+        if (location.Length == 0)
+        {
+            words.Append(" (the assembly was loaded from memory, so the library is sought beside the program)");
+        }
+
+        var (system, file) = s_isWindows ? ("win", "vms_telemetry.dll")
+            : RuntimeInformation.IsOSPlatform(OSPlatform.OSX) ? ("osx", "libvms_telemetry.dylib")
+            : ("linux", "libvms_telemetry.so");
+        var rid = system + "-" + Architecture();
+        string[] candidates =
+        [
+            Path.Combine(folder, rid, file),
+            Path.Combine(folder, "runtimes", rid, "native", file),
+            Path.Combine(folder, file),
+        ];
+        foreach (var candidate in candidates)
+        {
+            if (!File.Exists(candidate))
+            {
+                words.Append("; no file ").Append(candidate);
+                continue;
+            }
+
+            var library = Open(candidate, out var error);
+            if (library != IntPtr.Zero)
+            {
+                problem = "";
+                return library;
+            }
+
+            words.Append("; ").Append(candidate).Append(": ").Append(error);
+        }
+
+        problem = words.ToString();
+        return IntPtr.Zero;
+    }
+
+    /// <summary>Finds an exported function.</summary>
+    /// <param name="library">A handle that <see cref="Load"/> gave.</param>
+    /// <param name="name">The function's name.</param>
+    /// <returns>Its address, or zero.</returns>
+    internal static IntPtr FindExport(IntPtr library, string name)
+    {
+        fixed (byte* text = NativeMethods.Utf8(name))
+        {
+            return s_isWindows ? GetProcAddress(library, text)
+                : s_linkerIsInLibc ? LibcSym(library, text)
+                : LibdlSym(library, text);
+        }
+    }
+
+    private static string Architecture() => RuntimeInformation.ProcessArchitecture switch
+    {
+        System.Runtime.InteropServices.Architecture.X64 => "x64",
+        System.Runtime.InteropServices.Architecture.X86 => "x86",
+        System.Runtime.InteropServices.Architecture.Arm64 => "arm64",
+        System.Runtime.InteropServices.Architecture.Arm => "arm",
+        var other => other.ToString(),
+    };
+
+    private static IntPtr Open(string path, out string error)
+    {
+        error = "";
+        IntPtr library;
+        if (s_isWindows)
+        {
+            fixed (char* text = path)
+            {
+                library = LoadLibraryExW(text, IntPtr.Zero, SearchFlags);
+            }
+
+            if (library == IntPtr.Zero)
+            {
+                var code = Marshal.GetLastWin32Error();
+                error = new Win32Exception(code).Message + " (" + code + ")";
+            }
+
+            return library;
+        }
+
+        fixed (byte* text = NativeMethods.Utf8(path))
+        {
+            try
+            {
+                library = s_linkerIsInLibc ? LibcOpen(text, RtldNow) : LibdlOpen(text, RtldNow);
+            }
+            catch (DllNotFoundException)
+            {
+                s_linkerIsInLibc = true;
+                library = LibcOpen(text, RtldNow);
+            }
+        }
+
+        if (library == IntPtr.Zero)
+        {
+            error = Marshal.PtrToStringAnsi(s_linkerIsInLibc ? LibcError() : LibdlError()) ?? "no reason given";
+        }
+
+        return library;
+    }
+
+    [DllImport("kernel32", ExactSpelling = true, SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
+    private static extern IntPtr LoadLibraryExW(char* path, IntPtr reserved, uint flags);
+
+    [DllImport("kernel32", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
+    private static extern IntPtr GetProcAddress(IntPtr library, byte* name);
+
+    [DllImport("libdl.so.2", EntryPoint = "dlopen", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern IntPtr LibdlOpen(byte* path, int flags);
+
+    [DllImport("libdl.so.2", EntryPoint = "dlsym", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern IntPtr LibdlSym(IntPtr library, byte* name);
+
+    [DllImport("libdl.so.2", EntryPoint = "dlerror", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern IntPtr LibdlError();
+
+    [DllImport("libc", EntryPoint = "dlopen", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern IntPtr LibcOpen(byte* path, int flags);
+
+    [DllImport("libc", EntryPoint = "dlsym", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern IntPtr LibcSym(IntPtr library, byte* name);
+
+    [DllImport("libc", EntryPoint = "dlerror", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern IntPtr LibcError();
+}

@@ -1,0 +1,76 @@
+using System.Runtime.InteropServices;
+
+namespace Vms.Telemetry;
+
+// The records of include/vms_telemetry.h, member for member. All is blittable: integers and pointers.
+
+/// <summary>VmsSessionInfo.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeSessionInfo
+{
+    internal uint Size;
+    internal uint NamesProxy;
+    internal byte* AssemblyVersion;
+    internal byte* FrameworkDescription;
+    internal byte* OSDescription;
+    internal byte* ConnectionString;
+    internal byte** Environment;
+}
+
+/// <summary>VmsCount.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NativeCount
+{
+    internal uint Known;
+    internal uint Value;
+
+    public static implicit operator NativeCount(uint? count) =>
+        new() { Known = count is null ? NativeMethods.Unset : NativeMethods.True, Value = count.GetValueOrDefault() };
+}
+
+/// <summary>VmsConnectionInfo.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeConnectionInfo
+{
+    internal uint Size;
+    internal uint UserType;
+    internal uint IsOAuthConnection;
+    internal uint EncryptionEnabled;
+    internal uint UsageDataPolicy;
+    internal uint Reserved;
+    internal byte* SiteId;
+    internal byte* ProductVersion;
+    internal byte* ProductName;
+    internal NativeCount ChildSites;
+    internal NativeCount Recorders;
+    internal NativeCount HardwareCount;
+    internal NativeCount CameraCount;
+    internal NativeCount MicrophoneCount;
+    internal NativeCount SpeakerCount;
+    internal NativeCount MetadataCount;
+    internal NativeCount InputCount;
+    internal NativeCount OutputCount;
+}
+
+/// <summary>VmsConfigChange.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeConfigChange
+{
+    internal uint Size;
+    internal uint EnableTelemetry;
+    internal uint LogTelemetry;
+    internal uint Reserved;
+    internal byte* Proxy;
+}
+
+/// <summary>VmsConfig.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NativeConfig
+{
+    internal uint Size;
+    internal uint TelemetryEnabled;
+    internal uint TelemetryLayer;
+    internal uint LogTelemetry;
+    internal uint LogLayer;
+    internal uint PendingEvents;
+}

@@ -1,0 +1,16 @@
+namespace Vms.Telemetry;
+
+/// <summary>The texts that get_text gives: VMS_TEXT_*.</summary>
+internal enum NativeText : uint
+{
+    LibraryVersion = 1,
+    TelemetryReason = 2,
+    LogReason = 3,
+    SettingsFile = 4,
+    DataFolder = 5,
+    LogFolder = 6,
+    SessionId = 7,
+    LastFailure = 8,
+    DeliveryFailure = 9,
+    LastSent = 10,
+}

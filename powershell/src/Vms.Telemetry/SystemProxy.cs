@@ -1,0 +1,70 @@
+using System;
+using System.Net;
+using System.Runtime.InteropServices;
+using System.Threading;
+
+namespace Vms.Telemetry;
+
+/// <summary>
+/// Hands the proxy of Windows to the native library, once in a process and off the caller's thread: finding it may
+/// need the network. Elsewhere the environment is the system's answer, and the native library reads that itself.
+/// </summary>
+internal static class SystemProxy
+{
+    /// <summary>What is asked for where no connection string names an address: any of the service's hosts.</summary>
+    private const string UsualEndpoint = "https://dc.services.visualstudio.com/";
+
+    private static int s_asked;
+    private static volatile string? s_problem;
+
+    /// <summary>Gets whether the system, not the environment, says which proxy to use.</summary>
+    internal static bool IsNeeded { get; } = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
+
+    /// <summary>Gets why the proxy could not be found; null: nothing failed. Nothing is sent then.</summary>
+    internal static string? Problem => s_problem;
+
+    /// <summary>Starts looking for the proxy unless that was done already. Called only where telemetry is on.</summary>
+    /// <param name="native">Who is told.</param>
+    /// <param name="connectionString">The host's connection string.</param>
+    internal static void Announce(NativeMethods native, string? connectionString)
+    {
+        if (IsNeeded && Interlocked.Exchange(ref s_asked, 1) == 0)
+        {
+            ThreadPool.QueueUserWorkItem(_ => Find(native, connectionString));
+        }
+    }
+
+    private static void Find(NativeMethods native, string? connectionString)
+    {
+        try
+        {
+            var endpoint = new Uri(Endpoint(connectionString) ?? UsualEndpoint);
+            var proxy = WebRequest.DefaultWebProxy;
+            var address = proxy is null || proxy.IsBypassed(endpoint) ? null : proxy.GetProxy(endpoint);
+            var isDirect = address is null || address == endpoint;
+            native.SetConfig(null, null, isDirect ? "" : address!.GetLeftPart(UriPartial.Authority));
+        }
+        catch (Exception exception)
+        {
+            s_problem = "the proxy of the system cannot be found, so nothing is sent: " + exception.Message;
+        }
+    }
+
+    /// <summary>Takes the address out of the connection string that holds; the environment goes first.</summary>
+    private static string? Endpoint(string? connectionString)
+    {
+        const string Name = "IngestionEndpoint=";
+        // Windows compares the names of variables without case.
+        var text = Environment.GetEnvironmentVariable("VMS_ApplicationInsights__ConnectionString") ?? connectionString;
+        foreach (var part in (text ?? "").Split(';'))
+        {
+            var pair = part.Trim();
+            if (pair.StartsWith(Name, StringComparison.OrdinalIgnoreCase))
+            {
+                return pair.Substring(Name.Length);
+            }
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,171 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace Vms.Telemetry.Tests;
+
+/// <summary>Section 2 of the contract, and the ids: what each event holds, member by member.</summary>
+public sealed class EventTests
+{
+    private const string Import = "Import-Module VmsTelemetry";
+
+    [Fact]
+    public async Task E2_E5_I1_I2_the_three_events_hold_the_facts_and_nothing_else()
+    {
+        using var sandbox = new Sandbox();
+        var (result, events) = await sandbox.ScriptWithEvents(
+            $$"""
+            {{Import}}
+            $facts = @{
+                SiteId = '{{Sample.Site.ToUpperInvariant()}}'; UserType = 'OAuthUser'; UsageDataPolicy = 'On'
+                IsOAuthConnection = $true; EncryptionEnabled = $false
+                ProductName = 'XProtect Corporate 2024 R1 é'; ProductVersion = '24.1.0.1'
+                ChildSites = 0; Recorders = 2; HardwareCount = 40; CameraCount = 64; MicrophoneCount = 5
+                SpeakerCount = $null; MetadataCount = 7; InputCount = 4294967295
+            }
+            $connection = Connect-Vms @facts
+            "$($connection.UserType) $($connection.ProductVersion) $($connection.ConnectedSince.GetType().Name)"
+            Disconnect-Vms
+            "Session=$((Get-VmsModuleConfig).SessionId)"
+            """,
+            3);
+
+        Assert.Equal("OAuthUser 24.1.0.1 DateTimeOffset", result.Quiet().Lines[0]);
+        Assert.Equal(["NewSession", "NewVmsSession", "CloseVmsSession"], events.Select(sent => sent.Name));
+        var session = result.Values["Session"];
+        var user = Id(sandbox, "telemetry.uuid");
+        var site = Id(sandbox, $"site-{Sample.Site}.uuid");
+        Assert.NotEqual(Sample.Site, site);
+        Assert.All(events, sent => HasTheEnvelope(sent, sandbox, session, user));
+
+        Assert.Equal(
+            new Dictionary<string, string>
+            {
+                ["uuid"] = user,
+                ["UserType"] = "OAuthUser",
+                ["IsOAuthConnection"] = "True",
+                ["EncryptionEnabled"] = "False",
+                ["SessionId"] = session,
+                ["ProductVersion"] = "24.1.0.1",
+                ["ProductName"] = "XProtect Corporate 2024 R1 é",
+                ["AssemblyVersion"] = Product.Version,
+                ["SiteId"] = site,
+            },
+            events[1].Properties);
+        Assert.Equal(
+            new Dictionary<string, double>
+            {
+                ["ChildSites"] = 0,
+                ["Recorders"] = 2,
+                ["HardwareCount"] = 40,
+                ["CameraCount"] = 64,
+                ["MicrophoneCount"] = 5,
+                ["MetadataCount"] = 7,
+                ["InputCount"] = uint.MaxValue,
+            },
+            events[1].Measurements);
+
+        Assert.Equal(
+            new Dictionary<string, string> { ["uuid"] = user, ["SessionId"] = session, ["SiteId"] = site },
+            events[2].Properties);
+        Assert.Equal(["ConnectionDuration", "PrivateBytes"], events[2].Measurements.Keys.Order());
+        Assert.InRange(events[2].Measurements["ConnectionDuration"], 0, 90);
+        Assert.InRange(events[2].Measurements["PrivateBytes"], 1 << 20, 1L << 40);
+    }
+
+    [Fact]
+    public async Task I2_ids_of_others_are_kept()
+    {
+        using var sandbox = new Sandbox();
+        var (user, site) = (Guid.NewGuid(), Guid.NewGuid());
+        Directory.CreateDirectory(sandbox.DataFolder);
+        await File.WriteAllBytesAsync(
+            Path.Combine(sandbox.DataFolder, "telemetry.uuid"),
+            user.ToByteArray(),
+            TestContext.Current.CancellationToken);
+        await File.WriteAllBytesAsync(
+            Path.Combine(sandbox.DataFolder, $"site-{Sample.Site}.uuid"),
+            site.ToByteArray(),
+            TestContext.Current.CancellationToken);
+
+        var (_, events) = await sandbox.ScriptWithEvents(
+            $"{Import}; [void](Connect-Vms {Sample.Site} WindowsUser -UsageDataPolicy On)",
+            2);
+
+        Assert.All(events, sent => Assert.Equal(user.ToString(), sent.Properties["uuid"]));
+        Assert.Equal(site.ToString(), events[1].Properties["SiteId"]);
+    }
+
+    [Theory]
+    [InlineData("exit")]
+    [InlineData("Remove-Module VmsTelemetry")]
+    public async Task E3_a_connection_that_is_not_closed_sends_no_CloseVmsSession(string end)
+    {
+        using var sandbox = new Sandbox();
+        using (var child = sandbox.StartScript(
+            $"{Import}; [void](Connect-Vms {Sample.Site} BasicUser -UsageDataPolicy On); {Child.Wait}; {Child.Settle}; {end}"))
+        {
+            await sandbox.Received(2);
+            child.GoOn();
+            (await child.End()).Quiet();
+        }
+
+        Assert.Empty(sandbox.Spooled);
+        Assert.Equal(["NewSession", "NewVmsSession"], (await sandbox.Received(0)).Select(sent => sent.Name));
+    }
+
+    [Fact]
+    public async Task E4_a_further_connection_closes_the_open_one_first()
+    {
+        using var sandbox = new Sandbox();
+        var (result, events) = await sandbox.ScriptWithEvents(
+            $$"""
+            {{Import}}
+            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+            [void](Connect-Vms {{Sample.OtherSite}} BasicUser -UsageDataPolicy On)
+            Disconnect-Vms
+            Disconnect-Vms
+            """,
+            5);
+
+        result.Quiet();
+        Assert.Equal(
+            ["NewSession", "NewVmsSession", "CloseVmsSession", "NewVmsSession", "CloseVmsSession"],
+            events.Select(sent => sent.Name));
+        var (first, second) = (Id(sandbox, $"site-{Sample.Site}.uuid"), Id(sandbox, $"site-{Sample.OtherSite}.uuid"));
+        Assert.Equal([first, first, second, second], events.Skip(1).Select(sent => sent.Properties["SiteId"]));
+    }
+
+    private static string Id(Sandbox sandbox, string file) =>
+        new Guid(File.ReadAllBytes(Path.Combine(sandbox.DataFolder, file))).ToString();
+
+    private static void HasTheEnvelope(Received sent, Sandbox sandbox, string session, string user)
+    {
+        var envelope = sent.Envelope;
+        Assert.Equal(["data", "iKey", "name", "tags", "time"], envelope.EnumerateObject().Select(m => m.Name).Order());
+        Assert.Equal("AppEvents", envelope.GetProperty("name").GetString());
+        Assert.Equal(sandbox.Key, envelope.GetProperty("iKey").GetGuid());
+        var age = DateTimeOffset.UtcNow - envelope.GetProperty("time").GetDateTimeOffset();
+        Assert.InRange(age, TimeSpan.Zero, TimeSpan.FromMinutes(5));
+        Assert.Equal("EventData", envelope.GetProperty("data").GetProperty("baseType").GetString());
+        var data = envelope.GetProperty("data").GetProperty("baseData");
+        Assert.Equal(["measurements", "name", "properties", "ver"], data.EnumerateObject().Select(m => m.Name).Order());
+        Assert.Equal(2, data.GetProperty("ver").GetInt32());
+        Assert.Equal(
+            new Dictionary<string, string>
+            {
+                ["ai.application.ver"] = Product.Version,
+                ["ai.cloud.role"] = "na",
+                ["ai.cloud.roleInstance"] = "na",
+                ["ai.session.id"] = session,
+                ["ai.user.id"] = user,
+                ["ai.user.authUserId"] = "na",
+                ["ai.internal.sdkVersion"] = "vms-telemetry:" + Product.Version,
+                ["ai.internal.nodeName"] = "na",
+            },
+            sent.Tags);
+    }
+}

@@ -1,0 +1,147 @@
+using System;
+using System.IO;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace Vms.Telemetry.Tests;
+
+/// <summary>Clauses S3 and F5: whatever fails, the module works, says nothing unasked, and tells why when asked.</summary>
+public sealed class FailureTests
+{
+    private const string OtherCommands =
+        $"(Connect-Vms {Sample.Site} BasicUser -UsageDataPolicy On).SiteId.Guid; Disconnect-Vms";
+
+    [Fact]
+    public async Task S3_no_network()
+    {
+        using var sandbox = new Sandbox();
+        using var silence = Silence.ThatRefuses();
+        sandbox.SendTo(silence.Address);
+
+        var reason = await ReasonOf(sandbox, "LastDeliveryFailure");
+
+        Assert.NotEqual("", reason);
+        // Those of the first process, and NewSession of the second.
+        Assert.Equal(4, sandbox.Spooled.Length);
+    }
+
+    [Fact]
+    public async Task S3_a_data_folder_that_cannot_be_written()
+    {
+        using var sandbox = new Sandbox();
+        // A file in the place of the folder stops an administrator as well.
+        var file = sandbox.WriteFile(Path.Combine("local", "Milestone"), "");
+
+        var reason = await ReasonOf(sandbox, "TelemetryReason");
+
+        Assert.Contains(file, reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task S3_a_spool_that_cannot_be_written()
+    {
+        using var sandbox = new Sandbox();
+        var file = sandbox.WriteFile(Path.Combine("local", "Milestone", "MilestonePSTools", "spool"), "");
+
+        var reason = await ReasonOf(sandbox, "LastFailure");
+
+        Assert.Contains(file, reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task S3_no_native_library()
+    {
+        using var sandbox = new Sandbox();
+        var module = CopyWithoutNative(sandbox);
+        var reason = await ReasonOf(sandbox, "TelemetryReason");
+
+        Assert.Contains(module, reason, StringComparison.Ordinal);
+        var change = await sandbox.Script("Import-Module VmsTelemetry; Set-VmsModuleConfig $false");
+        Assert.StartsWith(
+            "ERROR: TelemetryUnavailable,Vms.Telemetry.PowerShell.SetVmsModuleConfigCommand|ResourceUnavailable: ",
+            change.Errors,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task S3_a_native_library_that_is_none()
+    {
+        using var sandbox = new Sandbox();
+        var module = CopyWithoutNative(sandbox);
+        string[] names = ["libvms_telemetry.so", "libvms_telemetry.dylib", "vms_telemetry.dll"];
+        foreach (var name in names)
+        {
+            File.WriteAllText(Path.Combine(module, name), "not a library");
+        }
+
+        var reason = await ReasonOf(sandbox, "TelemetryReason");
+
+        Assert.Contains(names, name => reason.Contains(name + ": ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task S3_F5_settings_that_cannot_be_read()
+    {
+        using var sandbox = new Sandbox();
+        const string Broken = "{\n  \"ApplicationInsights\": { \"Enabled\": tru }\n}\n";
+        sandbox.WriteSettings(Broken);
+
+        var reason = await ReasonOf(sandbox, "TelemetryReason");
+
+        Assert.Contains("line 2, column ", reason, StringComparison.Ordinal);
+        var change = await sandbox.Script("Import-Module VmsTelemetry; Set-VmsModuleConfig -EnableTelemetry $false");
+        Assert.Equal(1, change.ExitCode);
+        Assert.StartsWith(
+            "ERROR: SettingsFileInvalid,Vms.Telemetry.PowerShell.SetVmsModuleConfigCommand|InvalidData: ",
+            change.Errors,
+            StringComparison.Ordinal);
+        Assert.Contains(sandbox.SettingsFile, change.Errors, StringComparison.Ordinal);
+        Assert.Contains("line 2, column ", change.Errors, StringComparison.Ordinal);
+        Assert.Equal(Broken, await File.ReadAllTextAsync(sandbox.SettingsFile, TestContext.Current.CancellationToken));
+        Assert.Empty(sandbox.Spooled);
+    }
+
+    [Fact]
+    public async Task D5_S3_a_connection_string_that_cannot_be_used()
+    {
+        using var sandbox = new Sandbox();
+        sandbox.Environment["VMS_ApplicationInsights__ConnectionString"] = "nonsense";
+
+        var reason = await ReasonOf(sandbox, "TelemetryReason");
+
+        Assert.Contains("VMS_ApplicationInsights__ConnectionString", reason, StringComparison.Ordinal);
+    }
+
+    /// <summary>Makes the sandbox use a copy of the module that has no folders, and so no native library.</summary>
+    private static string CopyWithoutNative(Sandbox sandbox)
+    {
+        var module = sandbox.Folder(Path.Combine("modules", "VmsTelemetry"));
+        foreach (var file in Directory.GetFiles(Given.Module))
+        {
+            File.Copy(file, Path.Combine(module, Path.GetFileName(file)));
+        }
+
+        sandbox.UseModule(module);
+        return module;
+    }
+
+    /// <summary>Imports quietly, uses the other commands, and then asks for the reason in both ways.</summary>
+    private static async Task<string> ReasonOf(Sandbox sandbox, string property)
+    {
+        var result = await sandbox.Script(
+            $$"""
+            Import-Module VmsTelemetry
+            {{OtherCommands}}
+            while (-not ($reason = (Get-VmsModuleConfig).{{property}})) { [void][Threading.Thread]::Yield() }
+            $reason
+            """);
+        Assert.Equal(Sample.Site, result.Quiet().Lines[0]);
+        var reason = Assert.Single(result.Lines[1..]);
+
+        var verbose = await sandbox.Script("Import-Module VmsTelemetry -Verbose");
+        Assert.Equal((0, ""), (verbose.ExitCode, verbose.Output));
+        Assert.Contains("VERBOSE: Telemetry", verbose.Errors, StringComparison.Ordinal);
+        Assert.Contains(reason, verbose.Errors, StringComparison.Ordinal);
+        return reason;
+    }
+}

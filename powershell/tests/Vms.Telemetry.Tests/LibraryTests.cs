@@ -1,0 +1,114 @@
+using System;
+using System.IO;
+using System.Linq;
+using System.Runtime.InteropServices;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace Vms.Telemetry.Tests;
+
+/// <summary>Clause A4 for .NET: the library in a program without PowerShell, and its records against the C header.</summary>
+public sealed class LibraryTests
+{
+    /// <summary>The sizes and offsets that the header has for 64 bits, counted by hand.</summary>
+    [Theory]
+    [InlineData("NativeSessionInfo", 48, "NamesProxy", 4, "AssemblyVersion", 8, "Environment", 40)]
+    [InlineData("NativeCount", 8, "Known", 0, "Value", 4, "Value", 4)]
+    [InlineData("NativeConnectionInfo", 120, "SiteId", 24, "ChildSites", 48, "OutputCount", 112)]
+    [InlineData("NativeConfigChange", 24, "EnableTelemetry", 4, "LogTelemetry", 8, "Proxy", 16)]
+    [InlineData("NativeConfig", 24, "TelemetryEnabled", 4, "LogTelemetry", 12, "PendingEvents", 20)]
+    public void A4_records_are_laid_out_as_in_the_header(
+        string record,
+        int size,
+        string first,
+        int firstOffset,
+        string second,
+        int secondOffset,
+        string third,
+        int thirdOffset)
+    {
+        Assert.SkipUnless(Environment.Is64BitProcess, "The numbers are those of 64 bits.");
+        var type = typeof(TelemetrySession).Assembly.GetType("Vms.Telemetry." + record, throwOnError: true)!;
+        Assert.Equal(size, Marshal.SizeOf(type));
+        Assert.Equal(firstOffset, (int)Marshal.OffsetOf(type, first));
+        Assert.Equal(secondOffset, (int)Marshal.OffsetOf(type, second));
+        Assert.Equal(thirdOffset, (int)Marshal.OffsetOf(type, third));
+    }
+
+    [Fact]
+    public async Task A4_D5_a_program_reports_a_connection_to_where_the_environment_says()
+    {
+        using var sandbox = new Sandbox();
+        // The program ends at once. What it did not send goes out with the next one, and what was under way once more.
+        var first = (await sandbox.Library("run")).Quiet();
+        Assert.Equal("True", first.Values["IsReported"]);
+        Assert.Equal("True", first.Values["TelemetryEnabled"]);
+        Assert.Equal(sandbox.DataFolder, first.Values["DataFolder"]);
+        Assert.Equal(sandbox.SettingsFile, first.Values["SettingsFile"]);
+        Assert.Equal("", first.Values["Problem"]);
+
+        var (_, events) = await sandbox.ScriptWithEvents("Import-Module VmsTelemetry", 4);
+        var own = events
+            .Where(sent => sent.Properties["SessionId"] == first.Values["SessionId"])
+            .DistinctBy(sent => sent.Name)
+            .ToList();
+        Assert.Equal(["NewSession", "NewVmsSession", "CloseVmsSession"], own.Select(sent => sent.Name));
+        Assert.Equal(64, own[1].Measurements["CameraCount"]);
+    }
+
+    [Fact]
+    public async Task A4_C2_a_program_that_opted_out_reports_nothing()
+    {
+        using var sandbox = new Sandbox();
+        sandbox.Environment["DO_NOT_TRACK"] = "1";
+
+        var result = (await sandbox.Library("run")).Quiet();
+
+        Assert.Equal("False", result.Values["IsReported"]);
+        Assert.Equal("False", result.Values["TelemetryEnabled"]);
+        Assert.Equal("DoNotTrack", result.Values["TelemetryLayer"]);
+        Assert.False(Directory.Exists(sandbox.LocalData));
+        Assert.Empty(await sandbox.Received(0));
+    }
+
+    [Fact]
+    public async Task S3_a_program_whose_user_has_no_usable_home_runs_and_tells_why()
+    {
+        using var sandbox = new Sandbox();
+        var below = Path.Combine(sandbox.WriteFile("file", ""), "home");
+        foreach (var name in new[] { "HOME", "USERPROFILE", "LOCALAPPDATA" })
+        {
+            sandbox.Environment[name] = below;
+        }
+
+        sandbox.Environment["XDG_DATA_HOME"] = null;
+        sandbox.Environment["XDG_STATE_HOME"] = null;
+
+        var result = (await sandbox.Library("run")).Quiet();
+
+        Assert.Equal(("False", "False"), (result.Values["IsReported"], result.Values["TelemetryEnabled"]));
+        Assert.Contains(below, result.Values["TelemetryReason"], StringComparison.Ordinal);
+        Assert.Empty(await sandbox.Received(0));
+    }
+
+    /// <summary>This very process has no native library beside its assembly.</summary>
+    [Fact]
+    public void A4_without_the_native_library_hooks_do_nothing_and_the_configuration_says_why()
+    {
+        using var session = TelemetrySession.Start(new TelemetryOptions("1.0"));
+        Assert.Contains("no file ", session.Problem, StringComparison.Ordinal);
+        using (var connection = session.Connect(new VmsConnectionFacts(Guid.NewGuid(), VmsUserType.BasicUser)))
+        {
+            Assert.False(connection.IsReported);
+            Assert.Equal(session.Problem, connection.Problem);
+        }
+
+        var failure = Assert.Throws<TelemetryException>(session.GetConfig);
+        Assert.Equal((TelemetryStatus.Unavailable, session.Problem), (failure.Status, failure.Message));
+        failure = Assert.Throws<TelemetryException>(() => session.Configure(false, null));
+        Assert.Equal(TelemetryStatus.Unavailable, failure.Status);
+
+        session.Dispose();
+        Assert.Throws<ObjectDisposedException>(session.GetConfig);
+    }
+}

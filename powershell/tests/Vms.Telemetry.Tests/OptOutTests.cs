@@ -1,0 +1,237 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace Vms.Telemetry.Tests;
+
+/// <summary>Clauses S5, C1, C2, C3, C4, C6, C8 and C9: each way to say no, and what it stops.</summary>
+public sealed class OptOutTests
+{
+    private const string Enabled = "VMS_ApplicationInsights__Enabled";
+    private const string Thread = "vms-telemetry";
+
+    /// <summary>Prints what Linux knows of the process: the names of its threads and what its descriptors are.</summary>
+    private const string Inside =
+        """
+        [IO.Directory]::GetDirectories('/proc/self/task') | ForEach-Object {
+            'thread ' + [IO.File]::ReadAllText("$_/comm").Trim()
+        }
+        [IO.Directory]::GetFiles('/proc/self/fd') | ForEach-Object {
+            try { 'descriptor ' + ([IO.FileInfo]::new($_)).LinkTarget } catch { }
+        }
+        """;
+
+    public static IEnumerable<TheoryDataRow<string, string>> Noes =>
+    [
+        new(Enabled, "false"),
+        new(Enabled, " FALSE "),
+        new(Enabled, "0"),
+        new(Enabled, "no"),
+        new(Enabled, "Off"),
+        new(Enabled, "neither"),
+        new("vms_applicationinsights__ENABLED", "false"),
+        new("DO_NOT_TRACK", "1"),
+        new("DO_NOT_TRACK", "yes"),
+    ];
+
+    [Theory]
+    [MemberData(nameof(Noes))]
+    public async Task S5_C1_C2_a_no_in_the_environment_of_the_process_leaves_no_trace(string name, string value)
+    {
+        using var sandbox = new Sandbox();
+        sandbox.Environment[name] = value;
+        await LeavesNoTrace(sandbox, "", name);
+    }
+
+    [Theory]
+    [MemberData(nameof(Noes))]
+    public async Task S5_C1_C2_a_no_set_by_the_script_leaves_no_trace(string name, string value)
+    {
+        using var sandbox = new Sandbox();
+        await LeavesNoTrace(sandbox, $"${{env:{name}}} = '{value}'", name);
+    }
+
+    [Fact]
+    public async Task S5_C9_what_shows_a_trace_does_so_where_telemetry_is_on()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux has /proc.");
+        using var sandbox = new Sandbox();
+        using var silence = Silence.ThatListens();
+        sandbox.SendTo(silence.Address);
+        using var child = sandbox.StartScript($"Import-Module VmsTelemetry\n{Child.Wait}\n{Inside}");
+        await silence.Request();
+        child.GoOn();
+        var result = await child.End();
+
+        Assert.Contains("thread " + Thread, result.Lines);
+        Assert.Contains(result.Lines, line => line.StartsWith("descriptor socket:", StringComparison.Ordinal));
+        Assert.Single(sandbox.Spooled);
+    }
+
+    [Theory]
+    [InlineData(Enabled, "true")]
+    [InlineData(Enabled, "1")]
+    [InlineData("DO_NOT_TRACK", "0")]
+    [InlineData("DO_NOT_TRACK", "false")]
+    public async Task C1_C2_what_does_not_say_no(string name, string value)
+    {
+        using var sandbox = new Sandbox();
+        sandbox.Environment[name] = value;
+
+        var (result, events) = await sandbox.ScriptWithEvents(
+            "Import-Module VmsTelemetry; (Get-VmsModuleConfig).EnableTelemetry",
+            1);
+
+        Assert.Equal(["True"], result.Quiet().Lines);
+        Assert.Single(events);
+    }
+
+    [Fact]
+    public async Task C1_a_no_after_the_import_has_no_effect()
+    {
+        using var sandbox = new Sandbox();
+        var (result, events) = await sandbox.ScriptWithEvents(
+            $$"""
+            Import-Module VmsTelemetry
+            $env:{{Enabled}} = 'false'
+            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+            (Get-VmsModuleConfig).EnableTelemetry
+            """,
+            2);
+
+        Assert.Equal(["True"], result.Quiet().Lines);
+        Assert.Equal(["NewSession", "NewVmsSession"], events.Select(sent => sent.Name));
+    }
+
+    [Fact]
+    public async Task C3_a_no_deletes_what_waits_and_holds_for_later_sessions()
+    {
+        using var sandbox = new Sandbox();
+        using (var silence = Silence.ThatRefuses())
+        {
+            sandbox.SendTo(silence.Address);
+            var result = await sandbox.Script(
+                $$"""
+                Import-Module VmsTelemetry
+                $before = (Get-VmsModuleConfig).PendingEvents
+                $config = Set-VmsModuleConfig -EnableTelemetry $false -PassThru
+                [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+                Disconnect-Vms
+                "$before $($config.EnableTelemetry) $((Get-VmsModuleConfig).PendingEvents)"
+                """);
+            Assert.Equal(["1 False 0"], result.Quiet().Lines);
+            Assert.Empty(sandbox.Spooled);
+        }
+
+        sandbox.SendTo(Given.Collector.ToString());
+        var later = await sandbox.Script(
+            "Import-Module VmsTelemetry; $c = Get-VmsModuleConfig; \"$($c.EnableTelemetry) $($c.TelemetryReason)\"");
+        Assert.StartsWith("False it was switched off", Assert.Single(later.Quiet().Lines), StringComparison.Ordinal);
+        Assert.Empty(sandbox.Spooled);
+        Assert.Empty(await sandbox.Received(0));
+    }
+
+    [Fact]
+    public async Task C4_a_yes_takes_effect_in_the_same_session()
+    {
+        using var sandbox = new Sandbox();
+        sandbox.WriteSettings("""{ "ApplicationInsights": { "Enabled": false } }""");
+        var (result, events) = await sandbox.ScriptWithEvents(
+            """
+            Import-Module VmsTelemetry
+            (Get-VmsModuleConfig).EnableTelemetry
+            Set-VmsModuleConfig -EnableTelemetry $true
+            Set-VmsModuleConfig -EnableTelemetry $true
+            (Get-VmsModuleConfig).EnableTelemetry
+            """,
+            1);
+
+        Assert.Equal(["False", "True"], result.Quiet().Lines);
+        Assert.Equal(["NewSession"], events.Select(sent => sent.Name));
+    }
+
+    [Fact]
+    public async Task C4_a_yes_does_not_go_over_a_no_in_the_environment()
+    {
+        using var sandbox = new Sandbox();
+        sandbox.Environment["DO_NOT_TRACK"] = "1";
+
+        var result = await sandbox.Script(
+            "Import-Module VmsTelemetry; Set-VmsModuleConfig $true; (Get-VmsModuleConfig).EnableTelemetry");
+
+        Assert.Equal((0, "False"), (result.ExitCode, Assert.Single(result.Lines)));
+        Assert.StartsWith("WARNING: ", result.Errors, StringComparison.Ordinal);
+        Assert.Contains("DO_NOT_TRACK", result.Errors, StringComparison.Ordinal);
+        Assert.Empty(sandbox.Spooled);
+        Assert.Empty(await sandbox.Received(0));
+    }
+
+    [Fact]
+    public async Task C6_C7_a_VMS_that_forbids_it_switches_telemetry_off_until_an_explicit_yes()
+    {
+        using var sandbox = new Sandbox();
+        var (result, events) = await sandbox.ScriptWithEvents(
+            $$"""
+            Import-Module VmsTelemetry
+            {{Child.Wait}}
+            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy Off)
+            Disconnect-Vms
+            (Get-VmsModuleConfig).EnableTelemetry
+            """,
+            1,
+            waits: 2);
+        Assert.Equal(["False"], result.Quiet().Lines);
+        Assert.Equal(["NewSession"], events.Select(sent => sent.Name));
+
+        var later = await sandbox.Script("Import-Module VmsTelemetry; (Get-VmsModuleConfig).EnableTelemetry");
+        Assert.Equal(["False"], later.Quiet().Lines);
+
+        (_, events) = await sandbox.ScriptWithEvents("Import-Module VmsTelemetry; Set-VmsModuleConfig $true", 2);
+        Assert.Equal(["NewSession", "NewSession"], events.Select(sent => sent.Name));
+    }
+
+    [Fact]
+    public async Task C7_a_VMS_whose_option_is_not_known_sends_nothing_of_the_connection()
+    {
+        using var sandbox = new Sandbox();
+        var (result, events) = await sandbox.ScriptWithEvents(
+            $$"""
+            Import-Module VmsTelemetry
+            [void](Connect-Vms {{Sample.OtherSite}} BasicUser)
+            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy NotOffered)
+            (Get-VmsModuleConfig).EnableTelemetry
+            """,
+            2);
+
+        Assert.Equal(["True"], result.Quiet().Lines);
+        Assert.Equal(["NewSession", "NewVmsSession"], events.Select(sent => sent.Name));
+        Assert.False(File.Exists(Path.Combine(sandbox.DataFolder, $"site-{Sample.OtherSite}.uuid")));
+        Assert.True(File.Exists(Path.Combine(sandbox.DataFolder, $"site-{Sample.Site}.uuid")));
+    }
+
+    private static async Task LeavesNoTrace(Sandbox sandbox, string before, string name)
+    {
+        var result = await sandbox.Script(
+            $$"""
+            {{before}}
+            Import-Module VmsTelemetry
+            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+            Disconnect-Vms
+            $config = Get-VmsModuleConfig
+            "$($config.EnableTelemetry) $($config.TelemetryReason)"
+            {{(OperatingSystem.IsLinux() ? Inside : "")}}
+            """);
+
+        var said = result.Quiet().Lines[0];
+        Assert.StartsWith("False ", said, StringComparison.Ordinal);
+        Assert.Contains(name, said, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("thread " + Thread, result.Lines);
+        Assert.DoesNotContain(result.Lines, line => line.StartsWith("descriptor socket:", StringComparison.Ordinal));
+        Assert.False(Directory.Exists(sandbox.LocalData));
+        Assert.False(Directory.Exists(sandbox.LogRoot));
+        Assert.Empty(await sandbox.Received(0));
+    }
+}

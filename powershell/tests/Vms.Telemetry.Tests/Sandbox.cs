@@ -1,0 +1,150 @@
+using System;
+using System.Collections;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Net.Http;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace Vms.Telemetry.Tests;
+
+/// <summary>
+/// The world of one test: folders of a user of its own, an instrumentation key of its own, and the environment that
+/// child processes get. Nothing of the tester's own environment says anything about telemetry.
+/// </summary>
+internal sealed class Sandbox : IDisposable
+{
+    private static readonly HttpClient s_http = new() { Timeout = TimeSpan.FromSeconds(90) };
+
+    private readonly string _root = Directory.CreateTempSubdirectory("vms-test-").FullName;
+
+    internal Sandbox()
+    {
+        Environment = [];
+        foreach (DictionaryEntry variable in System.Environment.GetEnvironmentVariables())
+        {
+            var name = ((string)variable.Key).ToUpperInvariant();
+            if (name is "DO_NOT_TRACK" || name.EndsWith("_PROXY", StringComparison.Ordinal)
+                || name.StartsWith("VMS_", StringComparison.Ordinal))
+            {
+                Environment[(string)variable.Key] = null;
+            }
+        }
+
+        Environment["HOME"] = Folder("home");
+        Environment["USERPROFILE"] = Folder("home");
+        Environment["XDG_DATA_HOME"] = LocalData;
+        Environment["LOCALAPPDATA"] = LocalData;
+        Environment["XDG_STATE_HOME"] = LogRoot;
+        Environment["ProgramData"] = LogRoot;
+        Environment["XDG_CACHE_HOME"] = Folder("cache");
+        Environment["XDG_CONFIG_HOME"] = Folder("config");
+        // Neither the engine nor the runtime shall open sockets of their own, or send anything.
+        Environment["POWERSHELL_TELEMETRY_OPTOUT"] = "1";
+        Environment["POWERSHELL_DIAGNOSTICS_OPTOUT"] = "1";
+        Environment["DOTNET_EnableDiagnostics"] = "0";
+        UseModule(Given.Module);
+        SendTo(Given.Collector.ToString());
+    }
+
+    /// <summary>What differs from the tester's own environment; null: the variable is removed.</summary>
+    internal Dictionary<string, string?> Environment { get; }
+
+    /// <summary>The key that tells this test's events apart.</summary>
+    internal Guid Key { get; } = Guid.NewGuid();
+
+    /// <summary>Local application data; not created before something needs it.</summary>
+    internal string LocalData => Path.Combine(_root, "local");
+
+    /// <summary>The folder above that of the raw log; not created before something needs it.</summary>
+    internal string LogRoot => Path.Combine(_root, "state");
+
+    internal string DataFolder => Path.Combine(LocalData, "Milestone", "MilestonePSTools");
+
+    internal string SettingsFile => Path.Combine(DataFolder, "appsettings.user.json");
+
+    /// <summary>The events that wait on disk.</summary>
+    internal string[] Spooled
+    {
+        get
+        {
+            var spool = Path.Combine(DataFolder, "spool");
+            return Directory.Exists(spool)
+                ? [.. Directory.GetFiles(spool).Where(file => Path.GetFileName(file).Count(c => c == '-') == 2)]
+                : [];
+        }
+    }
+
+    /// <summary>Makes a folder of the sandbox.</summary>
+    internal string Folder(string name) => Directory.CreateDirectory(Path.Combine(_root, name)).FullName;
+
+    /// <summary>Makes a file of the sandbox, and the folders above it.</summary>
+    internal string WriteFile(string name, string content)
+    {
+        var path = Path.Combine(_root, name);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        File.WriteAllText(path, content);
+        return path;
+    }
+
+    internal void WriteSettings(string content)
+    {
+        Directory.CreateDirectory(DataFolder);
+        File.WriteAllText(SettingsFile, content);
+    }
+
+    internal void SendTo(string endpoint) => Environment["VMS_ApplicationInsights__ConnectionString"] =
+        $"InstrumentationKey={Key};IngestionEndpoint={endpoint}";
+
+    internal void UseModule(string folder) => Environment["PSModulePath"] = Path.GetDirectoryName(folder);
+
+    /// <summary>Starts a script in the PowerShell engine.</summary>
+    internal Child StartScript(string script) => new(Given.ScriptHost, ["-Command", script], Environment);
+
+    /// <summary>Runs a script to its end.</summary>
+    internal async Task<ChildResult> Script(string script)
+    {
+        using var child = StartScript(script);
+        return await child.End();
+    }
+
+    /// <summary>
+    /// Runs a script, and lets it go on from its waits only when the collector has that many events: from those in
+    /// the script and from one at its end.
+    /// </summary>
+    internal async Task<(ChildResult Result, List<Received> Events)> ScriptWithEvents(
+        string script,
+        int count,
+        int waits = 1)
+    {
+        using var child = StartScript($"{script}\n{Child.Wait}\n{Child.Settle}");
+        await Received(count);
+        for (var wait = 0; wait < waits; wait++)
+        {
+            child.GoOn();
+        }
+
+        var result = await child.End();
+        return (result, await Received(0));
+    }
+
+    /// <summary>Runs the program that uses the library.</summary>
+    internal async Task<ChildResult> Library(string task)
+    {
+        using var child = new Child(Given.LibraryHost, [task], Environment);
+        return await child.End();
+    }
+
+    /// <summary>Waits until the collector has that many events of this test, and gives all that it has.</summary>
+    internal async Task<List<Received>> Received(int count)
+    {
+        var address = new Uri(Given.Collector, $"received?ikey={Key}&count={count}&timeout=60");
+        var lines = await s_http.GetStringAsync(address, TestContext.Current.CancellationToken);
+        var received = lines.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => new Received(line)).ToList();
+        Assert.All(received, item => Assert.True(item.Accepted));
+        return received;
+    }
+
+    public void Dispose() => Directory.Delete(_root, true);
+}
