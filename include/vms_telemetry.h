@@ -93,6 +93,9 @@
 // The environment variable DO_NOT_TRACK decided.
 #define VMS_LAYER_DO_NOT_TRACK 3
 
+// The administrator of a VMS decided, with its option "Enable usage data collection".
+#define VMS_LAYER_VMS_POLICY 4
+
 // Telemetry cannot work here: no folder, a broken settings file, an unusable connection string.
 #define VMS_LAYER_UNUSABLE 5
 

@@ -21,6 +21,8 @@ pub enum Layer {
     Environment = 2,
     /// The variable `DO_NOT_TRACK`.
     DoNotTrack = 3,
+    /// A VMS whose administrator forbids it.
+    VmsPolicy = 4,
     /// Telemetry cannot work here: no folder, a broken settings file, an unusable connection string.
     Unusable = 5,
 }
@@ -147,6 +149,12 @@ pub fn consent(environment: &Environment, file: &Result<Settings>) -> Decision {
     }
     match file {
         Err(error) => off(Layer::Unusable, error.to_string()),
+        Ok(Settings { telemetry: Some(false), by_policy: true, .. }) => off(
+            Layer::VmsPolicy,
+            "a VMS that was connected to forbids usage data collection; Set-VmsModuleConfig -EnableTelemetry $true \
+             switches it on again, until the next connection to such a VMS"
+                .to_owned(),
+        ),
         Ok(Settings { telemetry: Some(false), .. }) => off(
             Layer::SettingsFile,
             "it was switched off with Set-VmsModuleConfig -EnableTelemetry $false (or in the settings file)".to_owned(),
@@ -234,8 +242,8 @@ mod tests {
 
     #[test]
     fn any_no_wins() {
-        let yes = Settings { telemetry: Some(true), log: None };
-        let no = Settings { telemetry: Some(false), log: None };
+        let yes = Settings { telemetry: Some(true), ..Settings::default() };
+        let no = Settings { telemetry: Some(false), ..Settings::default() };
         assert!(!consent(&environment(&[(TELEMETRY, "true")]), &Ok(no)).on);
         assert!(!consent(&environment(&[(TELEMETRY, "false")]), &Ok(yes)).on);
         assert!(!consent(&environment(&[(TELEMETRY, "true"), ("DO_NOT_TRACK", "1")]), &Ok(yes)).on);

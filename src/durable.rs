@@ -3,10 +3,10 @@
 //! A file is written under a temporary name in its own folder and then renamed, so a reader meets the old content or
 //! the new one. The folder is created on the way, for the current user only; so is the file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -79,27 +79,52 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Opens a lock file, creating it and its folder. The caller locks it; the operating system unlocks it when the file
-/// is dropped or its process ends, however it ends. That the file exists means nothing.
+/// How a lock is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Alone, waiting for as long as it takes: for background threads.
+    Alone,
+    /// Alone, giving up after [`PATIENCE`]: where a user waits.
+    AloneSoon,
+    /// With others who share it, giving up after [`PATIENCE`].
+    Shared,
+}
+
+/// Longest wait for a lock that others hold for a moment. Only a process that was stopped in that moment holds it longer.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Locks a lock file, creating it and its folder. The operating system unlocks it when the file is dropped or its process
+/// ends, however it ends. That the file exists means nothing.
 ///
 /// # Errors
-/// [`Error::File`].
-pub fn open_lock(path: &Path) -> Result<File> {
+/// [`Error::File`], also where the file system knows no locks or others do not let go in time.
+pub fn lock(path: &Path, hold: Hold) -> Result<File> {
     let folder = path.parent().unwrap_or(Path::new("."));
     platform::create_private_folder(folder).map_err(Error::file("create", folder))?;
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).read(true);
-    retry(|| options.open(path)).map_err(Error::file("open", path))
+    let file = retry(|| options.open(path)).map_err(Error::file("open", path))?;
+    let locked = match hold {
+        Hold::Alone => file.lock(),
+        Hold::AloneSoon => soon(|| file.try_lock()),
+        Hold::Shared => soon(|| file.try_lock_shared()),
+    };
+    locked.map_err(Error::file("lock", path))?;
+    Ok(file)
 }
 
-/// Opens and locks a lock file, waiting for whoever holds it.
-///
-/// # Errors
-/// [`Error::File`], also where the file system knows no locks.
-pub fn lock(path: &Path) -> Result<File> {
-    let file = open_lock(path)?;
-    file.lock().map_err(Error::file("lock", path))?;
-    Ok(file)
+fn soon(attempt: impl Fn() -> std::result::Result<(), TryLockError>) -> io::Result<()> {
+    let stop = Instant::now() + PATIENCE;
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= stop => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds it"));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
 }
 
 fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {

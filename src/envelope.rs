@@ -38,14 +38,8 @@ impl fmt::Debug for Destination {
     }
 }
 
-impl Destination {
-    /// Tells whether the endpoint is on this computer, where HTTPS is not required and no proxy is asked.
-    pub fn is_loopback(&self) -> bool {
-        is_loopback(&self.track)
-    }
-}
-
-fn is_loopback(uri: &Uri) -> bool {
+/// Tells whether an address is on this computer, where HTTPS is not required and no proxy is asked.
+pub(crate) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")

@@ -71,6 +71,8 @@ pub const VMS_LAYER_SETTINGS_FILE: u32 = 1;
 pub const VMS_LAYER_ENVIRONMENT: u32 = 2;
 /// The environment variable DO_NOT_TRACK decided.
 pub const VMS_LAYER_DO_NOT_TRACK: u32 = 3;
+/// The administrator of a VMS decided, with its option "Enable usage data collection".
+pub const VMS_LAYER_VMS_POLICY: u32 = 4;
 /// Telemetry cannot work here: no folder, a broken settings file, an unusable connection string.
 pub const VMS_LAYER_UNUSABLE: u32 = 5;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::durable::{self, Sync};
+use crate::durable::{self, Hold, Sync};
 use crate::error::Result;
 
 /// Gives the id in `file`, creating a random one where there is none or where the file is damaged.
@@ -21,7 +21,7 @@ pub fn read_or_create(file: &Path, lock: &Path) -> Result<Uuid> {
     if let Some(id) = read(file) {
         return Ok(id);
     }
-    let _lock = durable::lock(lock)?;
+    let _lock = durable::lock(lock, Hold::AloneSoon)?;
     if let Some(id) = read(file) {
         return Ok(id);
     }

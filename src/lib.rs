@@ -15,7 +15,7 @@
 //!    │      └ ids ──────────────────────────────────────────── identity   random, 16 bytes on disk
 //!    ▼ record                                                   event      the closed table of fields
 //!  spool ── one file an event ──────────────────────────────── durable    whole files or none
-//!    │
+//!    │      └ the same, for the user to read ───────────────── log        where the user asked for it
 //!    ▼ background thread, while something waits                 sender     lock, batch, back-off
 //!  envelope ── gzip ── consent? ── POST ────────────────────── transport  verdict per item
 //! ```
@@ -47,6 +47,7 @@ pub mod event;
 pub mod ffi;
 pub mod host;
 pub mod identity;
+pub mod log;
 pub mod paths;
 pub mod platform;
 pub mod sender;

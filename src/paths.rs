@@ -51,9 +51,14 @@ impl Paths {
         self.folder.join("appsettings.user.json")
     }
 
-    /// The lock that whoever changes an id or a setting holds for a moment.
-    pub fn lock(&self) -> PathBuf {
-        self.folder.join("telemetry.lock")
+    /// The lock that whoever creates an id holds for a moment.
+    pub fn identity_lock(&self) -> PathBuf {
+        self.folder.join("identity.lock")
+    }
+
+    /// The lock that whoever changes a setting holds for a moment, and, shared, whoever hands bytes to the network.
+    pub fn settings_lock(&self) -> PathBuf {
+        self.folder.join("settings.lock")
     }
 
     /// The folder of events that are not sent yet.

@@ -3,19 +3,23 @@
 //! An attempt runs under `sender.lock`, so that all processes of a user send one request at a time (D4). Between
 //! attempts the lock is free. When the next attempt may come is remembered on disk, for all processes (D7).
 
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use serde::{Deserialize, Serialize};
+use ureq::http::Uri;
 
 use crate::config::{self, Environment};
-use crate::durable::{self, Sync};
+use crate::durable::{self, Hold, Sync};
 use crate::envelope::{Destination, envelope};
 use crate::error::Result;
+use crate::paths::Paths;
 use crate::spool::{Entry, Spool};
 use crate::transport::{Https, NoAnswer, ProxyChoice, Transport, verdict};
 
@@ -66,16 +70,46 @@ pub struct Delivery {
     pub spool: Spool,
     /// The settings file, asked for consent before each request.
     pub settings: PathBuf,
-    /// What the environment said when the session started.
-    pub environment: Environment,
     /// Where events go.
     pub destination: Destination,
+    settings_lock: PathBuf,
+    environment: Environment,
+    refused: AtomicBool,
 }
 
 impl Delivery {
+    /// Puts together what attempts need; touches no disk.
+    pub fn new(paths: &Paths, environment: Environment, destination: Destination) -> Self {
+        Self {
+            spool: Spool::new(paths.spool()),
+            settings: paths.settings(),
+            destination,
+            settings_lock: paths.settings_lock(),
+            environment,
+            refused: AtomicBool::new(false),
+        }
+    }
+
     /// Tells whether telemetry is on at this moment.
     pub fn consents(&self) -> bool {
-        config::consent_now(&self.environment, &self.settings).on
+        !self.refuses() && config::consent_now(&self.environment, &self.settings).on
+    }
+
+    /// Switches this session off, or back to what environment and settings say.
+    pub fn refuse(&self, refused: bool) {
+        self.refused.store(refused, Ordering::SeqCst);
+    }
+
+    /// Tells whether this session is switched off by itself.
+    pub fn refuses(&self) -> bool {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    /// Asks for consent for the bytes that go out while the answer is held: whoever opts out waits for that moment, and
+    /// nothing goes out after his call returned. `None` where telemetry is off.
+    fn permit(&self) -> Option<File> {
+        let lock = durable::lock(&self.settings_lock, Hold::Shared).ok()?;
+        self.consents().then_some(lock)
     }
 
     fn memory_file(&self) -> PathBuf {
@@ -101,7 +135,7 @@ impl Delivery {
         if !self.consents() || self.spool.entries()?.is_empty() {
             return self.settle();
         }
-        let _lock = durable::lock(&self.spool.folder().join("sender.lock"))?;
+        let _lock = durable::lock(&self.spool.folder().join("sender.lock"), Hold::Alone)?;
         self.spool.remove_strays(now);
         loop {
             if !self.consents() {
@@ -218,6 +252,8 @@ struct Shared {
 }
 
 struct State {
+    /// Where events go: the destination, or where the service pointed to in this session.
+    track: Uri,
     proxy: ProxyChoice,
     running: bool,
     kicked: bool,
@@ -232,7 +268,8 @@ impl Shared {
 impl Sender {
     /// Prepares a sender; no thread starts before [`Sender::kick`].
     pub fn new(delivery: Delivery, proxy: ProxyChoice) -> Self {
-        let state = Mutex::new(State { proxy, running: false, kicked: false });
+        let track = delivery.destination.track.clone();
+        let state = Mutex::new(State { track, proxy, running: false, kicked: false });
         Self { delivery: Arc::new(delivery), shared: Arc::new(Shared { state, wake: Condvar::new() }) }
     }
 
@@ -276,12 +313,14 @@ fn run(delivery: &Arc<Delivery>, shared: &Shared) {
     // A panic here must not leave `running` behind: later events would never go out.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         loop {
-            let proxy = {
+            let (mut track, proxy) = {
                 let mut state = shared.state();
                 state.kicked = false;
-                state.proxy.clone()
+                (state.track.clone(), state.proxy.clone())
             };
-            match attempt(delivery, &proxy) {
+            let next = attempt(delivery, &mut track, &proxy);
+            shared.state().track = track;
+            match next {
                 Next::Rest => {
                     let mut state = shared.state();
                     if !state.kicked {
@@ -303,10 +342,15 @@ fn run(delivery: &Arc<Delivery>, shared: &Shared) {
 }
 
 /// One attempt on the real network. What fails before the network is tried again at the next kick.
-fn attempt(delivery: &Arc<Delivery>, proxy: &ProxyChoice) -> Next {
+fn attempt(delivery: &Arc<Delivery>, track: &mut Uri, proxy: &ProxyChoice) -> Next {
     let gate = delivery.clone();
-    match Https::new(&delivery.destination, proxy, &delivery.environment, Arc::new(move || gate.consents())) {
-        Ok(mut transport) => delivery.attempt(&mut transport, Utc::now()).unwrap_or(Next::Rest),
+    let permit = Arc::new(move || gate.permit());
+    match Https::new(track.clone(), proxy, &delivery.environment, permit) {
+        Ok(mut transport) => {
+            let next = delivery.attempt(&mut transport, Utc::now()).unwrap_or(Next::Rest);
+            track.clone_from(transport.track());
+            next
+        }
         Err(words) => {
             let memory = Memory { last_failure: Some(words), ..delivery.memory() };
             // The reason is for the user to see; that it cannot be stored changes nothing.

@@ -19,9 +19,8 @@ use crate::event::{Event, Field, Kind, Value};
 use crate::paths::Paths;
 use crate::sender::{Delivery, Memory, Sender};
 use crate::settings::{self, Settings};
-use crate::spool::Spool;
 use crate::transport::ProxyChoice;
-use crate::{host, identity, platform};
+use crate::{host, identity, log, platform};
 
 /// Most connections that are open at once in one process: far beyond any real host, and a bound for a broken one.
 const CONNECTION_LIMIT: usize = 1_024;
@@ -158,12 +157,7 @@ impl Session {
         };
         let proxy = if facts.names_proxy { ProxyChoice::Awaited } else { ProxyChoice::Environment };
         let work = paths.map_err(|error| error.to_string()).and_then(|paths| {
-            let delivery = Delivery {
-                spool: Spool::new(paths.spool()),
-                settings: paths.settings(),
-                environment: environment.clone(),
-                destination: destination?,
-            };
+            let delivery = Delivery::new(&paths, environment.clone(), destination?);
             Ok(Work { paths, sender: Sender::new(delivery, proxy) })
         });
         let session = Self { id: Uuid::new_v4(), facts, environment, work, inner: Mutex::default() };
@@ -178,6 +172,11 @@ impl Session {
 
     fn consents(&self) -> bool {
         self.work.as_ref().is_ok_and(|work| work.sender.delivery().consents())
+    }
+
+    fn logs(&self) -> bool {
+        let settings = |work: &Work| settings::read(&work.paths.settings());
+        self.work.as_ref().is_ok_and(|work| config::logging(&self.environment, &settings(work)).on)
     }
 
     fn work(&self) -> Result<&Work> {
@@ -214,7 +213,7 @@ impl Session {
 
     /// Gives the id in a file. Where it cannot be stored, a random one serves this session only (I5).
     fn lasting_id(&self, file: &std::path::Path, inner: &mut Inner) -> Result<Uuid> {
-        let lock = self.work()?.paths.lock();
+        let lock = self.work()?.paths.identity_lock();
         Ok(identity::read_or_create(file, &lock).unwrap_or_else(|error| {
             inner.failure = Some(error.to_string());
             Uuid::new_v4()
@@ -231,9 +230,17 @@ impl Session {
             }
             spool.remove(&entry).map(|()| Outcome::Off)
         });
-        match &stored {
-            Ok(_) => work.sender.kick(),
-            Err(error) => inner.failure = Some(error.to_string()),
+        let logged = match stored {
+            Ok(Outcome::Recorded) if self.logs() => {
+                log::append(work.paths.log_folder(), event, work.sender.delivery().destination.key)
+            }
+            _ => Ok(()),
+        };
+        if let Some(error) = stored.as_ref().err().or(logged.as_ref().err()) {
+            inner.failure = Some(error.to_string());
+        }
+        if stored.is_ok() {
+            work.sender.kick();
         }
         stored
     }
@@ -247,8 +254,8 @@ impl Session {
         if inner.connections.len() >= CONNECTION_LIMIT {
             return Err(Error::TooManyConnections);
         }
-        if connection.policy == UsageDataPolicy::Off && self.work.is_ok() && !self.environment.forbids() {
-            self.store(Settings { telemetry: Some(false), log: None })?;
+        if connection.policy == UsageDataPolicy::Off && self.consents() {
+            self.obey_policy(&mut inner)?;
         }
         let allowed = matches!(connection.policy, UsageDataPolicy::On | UsageDataPolicy::NotOffered);
         let (site, outcome) = if allowed && self.consents() {
@@ -277,6 +284,18 @@ impl Session {
         Ok((number, outcome))
     }
 
+    /// Switches telemetry off for this user because a VMS forbids it (C6). Where that cannot be stored it holds for this
+    /// session at least.
+    fn obey_policy(&self, inner: &mut Inner) -> Result<()> {
+        let delivery = self.work()?.sender.delivery();
+        if let Err(error) = self.store(Settings { telemetry: Some(false), by_policy: true, log: None }) {
+            delivery.refuse(true);
+            inner.failure = Some(error.to_string());
+            return delivery.spool.purge();
+        }
+        Ok(())
+    }
+
     /// Forgets a connection and records its `CloseVmsSession`.
     ///
     /// # Errors
@@ -300,7 +319,7 @@ impl Session {
     /// [`Error::Settings`] and [`Error::File`] where the choice cannot be stored; all is as it was then.
     pub fn set_config(&self, change: Change) -> Result<()> {
         if change.telemetry.is_some() || change.log.is_some() {
-            self.store(Settings { telemetry: change.telemetry, log: change.log })?;
+            self.store(Settings { telemetry: change.telemetry, log: change.log, by_policy: false })?;
         }
         if let (Some(proxy), Ok(work)) = (change.proxy, &self.work) {
             work.sender.set_proxy(proxy);
@@ -315,9 +334,13 @@ impl Session {
     fn store(&self, choice: Settings) -> Result<()> {
         let work = self.work()?;
         let delivery = work.sender.delivery();
-        let change = || settings::change(&work.paths.settings(), &work.paths.lock(), choice);
+        let change = || settings::change(&work.paths.settings(), &work.paths.settings_lock(), choice);
         match choice.telemetry {
-            Some(true) if !delivery.consents() => delivery.spool.purge().and_then(|()| change()),
+            Some(true) if !delivery.consents() => {
+                delivery.spool.purge().and_then(|()| change())?;
+                delivery.refuse(false);
+                Ok(())
+            }
             Some(false) => change().and_then(|()| delivery.spool.purge()),
             _ => change(),
         }
@@ -335,8 +358,15 @@ impl Session {
             Err(_) => (Ok(Settings::default()), 0, Memory::default()),
         };
         let mut telemetry = config::consent(&self.environment, &file);
-        if let (true, Err(words)) = (telemetry.on, &self.work) {
-            telemetry = Decision { on: false, layer: Layer::Unusable, words: words.clone() };
+        match &self.work {
+            Err(words) if telemetry.on => {
+                telemetry = Decision { on: false, layer: Layer::Unusable, words: words.clone() };
+            }
+            Ok(work) if telemetry.on && work.sender.delivery().refuses() => {
+                let words = "a VMS forbids usage data collection; that could not be stored and holds for this session";
+                telemetry = Decision { on: false, layer: Layer::VmsPolicy, words: words.to_owned() };
+            }
+            _ => {}
         }
         let log = config::logging(&self.environment, &file);
         State { telemetry, log, pending, delivery, failure }

@@ -11,7 +11,7 @@ use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use jsonc_parser::errors::ParseError;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use crate::durable::{self, Sync};
+use crate::durable::{self, Hold, Sync};
 use crate::error::{Error, Result};
 
 /// Largest settings file that is read, in bytes: far beyond any real one.
@@ -21,12 +21,16 @@ const BYTE_ORDER_MARK: char = '\u{FEFF}';
 const SECTION: &str = "ApplicationInsights";
 const ENABLED: &str = "Enabled";
 const INCLUDE_IN_LOGS: &str = "IncludeInLogs";
+const DISABLED_BY: &str = "DisabledBy";
+const VMS_POLICY: &str = "VmsPolicy";
 
 /// What the user set; `None` where the user set nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `ApplicationInsights.Enabled`.
     pub telemetry: Option<bool>,
+    /// `ApplicationInsights.DisabledBy` is `VmsPolicy`: not the user said no but a VMS (C6). Goes with `telemetry`.
+    pub by_policy: bool,
     /// `ApplicationInsights.IncludeInLogs`.
     pub log: Option<bool>,
 }
@@ -47,7 +51,7 @@ pub fn read(path: &Path) -> Result<Settings> {
 /// # Errors
 /// As for [`read`], and [`Error::File`] where the file cannot be written; it is then as it was.
 pub fn change(path: &Path, lock: &Path, change: Settings) -> Result<()> {
-    let _lock = durable::lock(lock)?;
+    let _lock = durable::lock(lock, Hold::AloneSoon)?;
     let text = text_of(path)?;
     let changed = edit(text.as_deref(), change).map_err(|problem| problem.at(path))?;
     durable::write(path, changed.as_bytes(), Sync::Yes)
@@ -114,6 +118,9 @@ fn parse(text: &str) -> std::result::Result<Settings, Problem> {
             Value::Object(section) => {
                 settings.telemetry = flag(section, ENABLED, settings.telemetry);
                 settings.log = flag(section, INCLUDE_IN_LOGS, settings.log);
+                settings.by_policy |= members(section, DISABLED_BY).any(
+                    |value| matches!(value, Value::StringLit(text) if text.value.eq_ignore_ascii_case(VMS_POLICY)),
+                );
             }
             Value::NullKeyword(_) => {}
             _ => return Err(Problem::whole("\"ApplicationInsights\" is not an object")),
@@ -169,9 +176,17 @@ fn edit(text: Option<&str>, change: Settings) -> std::result::Result<String, Pro
             object.object_value(SECTION).ok_or_else(|| Problem::whole("\"ApplicationInsights\" cannot be added"))?
         }
     };
-    for (name, value) in [(ENABLED, change.telemetry), (INCLUDE_IN_LOGS, change.log)] {
+    if change.telemetry.is_some() {
+        find(&section, DISABLED_BY).into_iter().for_each(jsonc_parser::cst::CstObjectProp::remove);
+    }
+    let policy = change.by_policy.then(|| CstInputValue::String(VMS_POLICY.to_owned()));
+    let values = [
+        (ENABLED, change.telemetry.map(CstInputValue::Bool)),
+        (DISABLED_BY, policy),
+        (INCLUDE_IN_LOGS, change.log.map(CstInputValue::Bool)),
+    ];
+    for (name, value) in values {
         if let Some(value) = value {
-            let value = CstInputValue::Bool(value);
             match find(&section, name).as_slice() {
                 [] => drop(section.append(name, value)),
                 [present @ .., last] => {
@@ -216,7 +231,7 @@ mod tests {
             (r#"{"ApplicationInsights":{"Enabled":" Off "}}"#, Some(false), None),
         ];
         for (text, telemetry, log) in table {
-            assert_eq!(parse(text).unwrap(), Settings { telemetry, log }, "{text}");
+            assert_eq!(parse(text).unwrap(), Settings { telemetry, log, by_policy: false }, "{text}");
         }
     }
 
@@ -232,7 +247,7 @@ mod tests {
         for (text, line, column) in table {
             let problem = parse(text).unwrap_err();
             assert_eq!((problem.line, problem.column), (line, column), "{text}: {problem:?}");
-            assert!(edit(Some(text), Settings { telemetry: Some(false), log: None }).is_err(), "{text}");
+            assert!(edit(Some(text), Settings { telemetry: Some(false), ..Settings::default() }).is_err(), "{text}");
         }
         assert!(parse(&"[".repeat(100_000)).is_err());
     }
@@ -240,16 +255,29 @@ mod tests {
     #[test]
     fn f2_a_change_keeps_all_that_is_not_ours() {
         let text = "\u{FEFF}{\r\n\t// mine\r\n\t\"Other\": [1,  2],\r\n\t\"applicationInsights\": {\r\n\t\t\"enabled\": true, // why\r\n\t\t\"X\": {}\r\n\t}\r\n}\r\n";
-        let changed = edit(Some(text), Settings { telemetry: Some(false), log: None }).unwrap();
+        let changed = edit(Some(text), Settings { telemetry: Some(false), ..Settings::default() }).unwrap();
         assert_eq!(changed, text.replace("true", "false"));
-        let changed = edit(Some(text), Settings { telemetry: None, log: Some(true) }).unwrap();
+        let changed = edit(Some(text), Settings { log: Some(true), ..Settings::default() }).unwrap();
         assert_eq!(changed, text.replace("\"X\": {}", "\"X\": {},\r\n\t\t\"IncludeInLogs\": true"));
     }
 
     #[test]
     fn f3_only_what_was_set_is_written() {
-        let changed = edit(None, Settings { telemetry: Some(false), log: None }).unwrap();
+        let changed = edit(None, Settings { telemetry: Some(false), ..Settings::default() }).unwrap();
         assert_eq!(changed, "{\n  \"ApplicationInsights\": {\n    \"Enabled\": false\n  }\n}\n");
+    }
+
+    #[test]
+    fn c6_the_reason_goes_with_the_choice() {
+        let policy = Settings { telemetry: Some(false), by_policy: true, log: None };
+        let text = edit(None, policy).unwrap();
+        assert_eq!(parse(&text).unwrap(), policy);
+        for telemetry in [true, false] {
+            let chosen = Settings { telemetry: Some(telemetry), ..Settings::default() };
+            assert_eq!(parse(&edit(Some(&text), chosen).unwrap()).unwrap(), chosen);
+        }
+        let logged = edit(Some(&text), Settings { log: Some(true), ..Settings::default() }).unwrap();
+        assert_eq!(parse(&logged).unwrap(), Settings { log: Some(true), ..policy });
     }
 
     #[test]
@@ -265,7 +293,7 @@ mod tests {
         ];
         for text in texts {
             for value in [true, false] {
-                let wanted = Settings { telemetry: Some(value), log: Some(!value) };
+                let wanted = Settings { telemetry: Some(value), log: Some(!value), by_policy: !value };
                 let changed = edit(Some(text), wanted).unwrap();
                 assert_eq!(parse(&changed).unwrap(), wanted, "{text} became {changed}");
             }

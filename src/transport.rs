@@ -4,12 +4,14 @@
 //! stands between them and the socket: it asks for consent when the connection is up and the bytes are ready (C10).
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use ureq::http::Uri;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport as Connection,
@@ -17,7 +19,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Error as Trouble, Proxy, ProxyProtocol};
 
 use crate::config::Environment;
-use crate::envelope::Destination;
+use crate::envelope::is_loopback;
 use crate::tls;
 
 /// Longest time to reach the server (D4).
@@ -26,6 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest answer that is read: 500 refused items make about 60 KB.
 const ANSWER_LIMIT: u64 = 256 * 1024;
+/// Most redirections that are followed for one batch (D4).
+const REDIRECTION_LIMIT: usize = 5;
 /// Longest wait that the server can ask for.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// Names product and version only, never the computer.
@@ -38,6 +42,8 @@ pub struct Answer {
     pub status: u16,
     /// The header `Retry-After`, as it came.
     pub retry_after: Option<String>,
+    /// The header `Location`, as it came.
+    pub location: Option<String>,
     /// The body, of bounded size.
     pub body: Vec<u8>,
 }
@@ -73,23 +79,21 @@ pub enum ProxyChoice {
     Address(String),
 }
 
+/// Allows bytes to go out for as long as its answer is held; `None` where telemetry is off.
+pub type Permit = Arc<dyn Fn() -> Option<File> + Send + Sync>;
+
 /// The transport of the product.
 pub struct Https {
     agent: Agent,
-    track: String,
+    track: Uri,
 }
 
 impl Https {
-    /// Prepares for requests to `destination`; `consent` is asked before any byte goes out. Touches no network.
+    /// Prepares for requests to `track`, the address that takes events; `permit` is asked before any byte goes out. Touches no network.
     ///
     /// # Errors
     /// What is wrong with the proxy, in words. Nothing is ever sent past a proxy that is configured and unusable.
-    pub fn new(
-        destination: &Destination,
-        proxy: &ProxyChoice,
-        environment: &Environment,
-        consent: Arc<dyn Fn() -> bool + Send + Sync>,
-    ) -> Result<Self, String> {
+    pub fn new(track: Uri, proxy: &ProxyChoice, environment: &Environment, permit: Permit) -> Result<Self, String> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -100,20 +104,21 @@ impl Https {
             .accept_encoding("")
             .max_idle_connections(1)
             .tls_config(tls::config())
-            .proxy(find_proxy(destination, proxy, environment)?)
+            .proxy(find_proxy(&track, proxy, environment)?)
             .build();
-        let connector = DefaultConnector::new().chain(Gate(consent));
+        let connector = DefaultConnector::new().chain(Gate(permit));
         let agent = Agent::with_parts(config, connector, DefaultResolver::default());
-        Ok(Self { agent, track: destination.track.to_string() })
+        Ok(Self { agent, track })
+    }
+
+    /// Gives the address that took the last request: a redirection is remembered.
+    pub fn track(&self) -> &Uri {
+        &self.track
     }
 }
 
-fn find_proxy(
-    destination: &Destination,
-    choice: &ProxyChoice,
-    environment: &Environment,
-) -> Result<Option<Proxy>, String> {
-    if destination.is_loopback() {
+fn find_proxy(track: &Uri, choice: &ProxyChoice, environment: &Environment) -> Result<Option<Proxy>, String> {
+    if is_loopback(track) {
         return Ok(None);
     }
     let (address, who) = match choice {
@@ -122,38 +127,69 @@ fn find_proxy(
         ProxyChoice::Address(address) => (address.as_str(), "system"),
         ProxyChoice::Environment => match environment.proxy() {
             None => return Ok(None),
-            Some(_) if is_exempt(destination, environment) => return Ok(None),
+            Some(_) if is_exempt(track, environment) => return Ok(None),
             Some(address) => (address, "environment"),
         },
     };
     Proxy::new(address).map(Some).map_err(|_| format!("the proxy that the {who} names cannot be used"))
 }
 
-fn is_exempt(destination: &Destination, environment: &Environment) -> bool {
+fn is_exempt(track: &Uri, environment: &Environment) -> bool {
     let rules = environment.no_proxy().fold(Proxy::builder(ProxyProtocol::Http), |rules, host| rules.no_proxy(host));
-    rules.build().is_ok_and(|rules| rules.is_no_proxy(&destination.track))
+    rules.build().is_ok_and(|rules| rules.is_no_proxy(track))
 }
 
 impl Transport for Https {
     fn post(&mut self, body: &[u8]) -> Result<Answer, NoAnswer> {
-        let answer = self
-            .agent
-            .post(&self.track)
-            .header("Content-Type", "application/x-json-stream")
-            .header("Content-Encoding", "gzip")
-            .send(body)
-            .and_then(|mut response| {
-                let retry_after = response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
-                let retry_after = retry_after.map(str::to_owned);
-                let body = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec()?;
-                Ok(Answer { status: response.status().as_u16(), retry_after, body })
-            });
+        let mut answer = self.request(body)?;
+        for _ in 0..REDIRECTION_LIMIT {
+            let Some(track) = redirection(&self.track, &answer) else {
+                break;
+            };
+            self.track = track;
+            answer = self.request(body)?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Https {
+    fn request(&self, body: &[u8]) -> Result<Answer, NoAnswer> {
+        let request = self.agent.post(&self.track).header("Content-Type", "application/x-json-stream");
+        let answer = request.header("Content-Encoding", "gzip").send(body).and_then(|mut response| {
+            let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+            let (retry_after, location) = (header("Retry-After"), header("Location"));
+            let body = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec()?;
+            Ok(Answer { status: response.status().as_u16(), retry_after, location, body })
+        });
         answer.map_err(|trouble| match trouble {
             Trouble::Other(reason) if reason.is::<Withdrawn>() => NoAnswer::Withdrawn,
             trouble => NoAnswer::Failed(words(&trouble)),
         })
     }
 }
+
+/// Gives the address that an answer points to, where it may be followed: to HTTPS only (on this computer to HTTP as well),
+/// and no further than the same host or the same part of the service's own domain.
+fn redirection(from: &Uri, answer: &Answer) -> Option<Uri> {
+    let (307 | 308, Some(location)) = (answer.status, &answer.location) else {
+        return None;
+    };
+    let to: Uri = location.parse().ok()?;
+    let is_plain = !to.authority()?.as_str().contains('@');
+    let is_safe = to.scheme_str() == Some("https") || (is_loopback(from) && is_loopback(&to));
+    let (old, new) = (from.host()?.to_ascii_lowercase(), to.host()?.to_ascii_lowercase());
+    let is_near = old == new || SERVICE_DOMAINS.iter().any(|domain| old.ends_with(domain) && new.ends_with(domain));
+    (is_plain && is_safe && is_near).then_some(to)
+}
+
+/// The domains of the service and of its national clouds.
+const SERVICE_DOMAINS: [&str; 4] = [
+    ".applicationinsights.azure.com",
+    ".applicationinsights.azure.us",
+    ".applicationinsights.azure.cn",
+    ".services.visualstudio.com",
+];
 
 /// Says what failed without naming a host, an address or a path.
 fn words(trouble: &Trouble) -> String {
@@ -179,7 +215,7 @@ fn words(trouble: &Trouble) -> String {
 }
 
 /// Lets bytes through as long as telemetry is on.
-struct Gate(Arc<dyn Fn() -> bool + Send + Sync>);
+struct Gate(Permit);
 
 /// The error of a closed gate.
 #[derive(Debug)]
@@ -203,14 +239,14 @@ impl<In: Connection> Connector<In> for Gate {
     type Out = Gated<In>;
 
     fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Trouble> {
-        Ok(chained.map(|inner| Gated { inner, consent: self.0.clone() }))
+        Ok(chained.map(|inner| Gated { inner, permit: self.0.clone() }))
     }
 }
 
 /// A connection behind the gate.
 struct Gated<In> {
     inner: In,
-    consent: Arc<dyn Fn() -> bool + Send + Sync>,
+    permit: Permit,
 }
 
 impl<In: Connection> fmt::Debug for Gated<In> {
@@ -225,9 +261,7 @@ impl<In: Connection> Connection for Gated<In> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Trouble> {
-        if !(self.consent)() {
-            return Err(Trouble::Other(Box::new(Withdrawn)));
-        }
+        let _held = (self.permit)().ok_or_else(|| Trouble::Other(Box::new(Withdrawn)))?;
         self.inner.transmit_output(amount, timeout)
     }
 
@@ -322,7 +356,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str, retry_after: Option<&str>) -> Answer {
-        Answer { status, body: body.as_bytes().to_vec(), retry_after: retry_after.map(str::to_owned) }
+        Answer { status, body: body.as_bytes().to_vec(), retry_after: retry_after.map(str::to_owned), location: None }
     }
 
     #[test]
@@ -398,12 +432,10 @@ mod tests {
 
     #[test]
     fn d5_a_proxy_that_cannot_be_used_is_never_passed_by() {
-        let remote: Destination =
-            format!("InstrumentationKey={};IngestionEndpoint=https://a.example/", uuid::Uuid::nil()).parse().unwrap();
-        let local: Destination =
-            format!("InstrumentationKey={};IngestionEndpoint=http://127.0.0.1:1/", uuid::Uuid::nil()).parse().unwrap();
+        let remote = Uri::from_static("https://a.example/v2.1/track");
+        let local = Uri::from_static("http://127.0.0.1:1/v2.1/track");
         let none = Environment::default();
-        let find = |destination, choice| find_proxy(destination, &choice, &none);
+        let find = |track, choice| find_proxy(track, &choice, &none);
         for address in ["::", "ftp://proxy.example", "http://"] {
             assert!(find(&remote, ProxyChoice::Address(address.to_owned())).is_err(), "{address}");
         }
@@ -427,5 +459,33 @@ mod tests {
         assert_eq!(named(&[all[0], ("NO_PROXY", "b.example, a.example")]), Ok(None));
         assert_eq!(named(&[all[0], ("no_proxy", "*.example")]), Ok(None));
         assert_eq!(named(&[all[0], ("no_proxy", "b.example")]), Ok(Some("all.example".to_owned())));
+    }
+
+    #[test]
+    fn d4_a_redirection_is_followed_no_further_than_the_service() {
+        let follow = |from: &str, status: u16, to: &str| {
+            let answer = Answer { location: Some(to.to_owned()), ..answer(status, "", None) };
+            redirection(&from.parse().unwrap(), &answer).is_some()
+        };
+        let service = "https://westus2-2.in.applicationinsights.azure.com/v2.1/track";
+        let table = [
+            (service, 307, "https://westus2-1.in.applicationinsights.azure.com/v2.1/track", true),
+            (service, 308, "https://WESTUS2-2.in.applicationinsights.azure.com:444/x", true),
+            (service, 302, "https://westus2-1.in.applicationinsights.azure.com/v2.1/track", false),
+            (service, 307, "http://westus2-1.in.applicationinsights.azure.com/v2.1/track", false),
+            (service, 307, "https://applicationinsights.azure.com.example/", false),
+            (service, 307, "https://dc.services.visualstudio.com/v2/track", false),
+            (service, 307, "https://user@westus2-1.in.applicationinsights.azure.com/", false),
+            (service, 307, "http://127.0.0.1/", false),
+            (service, 307, "/v2/track", false),
+            (service, 307, "", false),
+            ("https://a.example/", 307, "https://a.example:8443/", true),
+            ("https://a.example/", 307, "https://b.example/", false),
+            ("http://127.0.0.1:1/", 307, "http://127.0.0.1:2/", true),
+            ("http://127.0.0.1:1/", 307, "http://a.example/", false),
+        ];
+        for (from, status, to, followed) in table {
+            assert_eq!(follow(from, status, to), followed, "{status} to {to}");
+        }
     }
 }

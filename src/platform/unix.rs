@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Gives the folder that .NET calls `LocalApplicationData`: `$XDG_DATA_HOME`, else `~/.local/share`.
@@ -51,6 +51,30 @@ pub fn create_private_folder(folder: &Path) -> io::Result<()> {
 /// What the operating system says.
 pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Creates the folder of the raw log: for the current user only, as it lies in the user's own profile.
+///
+/// # Errors
+/// What the operating system says; an existing folder is none.
+pub fn create_log_folder(folder: &Path) -> io::Result<()> {
+    create_private_folder(folder)
+}
+
+/// Opens a log file for appending, creating it. A link is not followed, and a file of another user, or one that has
+/// another name somewhere else, is refused.
+///
+/// # Errors
+/// What the operating system says, or what is wrong with the file.
+pub fn open_own_log(path: &Path) -> io::Result<File> {
+    let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).map_err(io::Error::other)?;
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(no_link).open(path)?;
+    let facts = file.metadata()?;
+    if facts.is_file() && facts.nlink() == 1 && facts.uid() == rustix::process::geteuid().as_raw() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not an ordinary file of this user"))
+    }
 }
 
 /// Keeps the library in the process: the linker's `-z nodelete` does that (see `build.rs`).

@@ -11,13 +11,17 @@ use std::ptr::null_mut;
 
 use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, HANDLE, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
-    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1,
+    SE_FILE_OBJECT,
 };
 use windows_sys::Win32::Security::{
-    DACL_SECURITY_INFORMATION, GetTokenInformation, PSECURITY_DESCRIPTOR, SetKernelObjectSecurity, TOKEN_QUERY,
-    TOKEN_USER, TokenUser,
+    CheckTokenMembership, DACL_SECURITY_INFORMATION, GetTokenInformation, OWNER_SECURITY_INFORMATION,
+    PSECURITY_DESCRIPTOR, SetKernelObjectSecurity, TOKEN_QUERY, TOKEN_USER, TokenUser,
 };
-use windows_sys::Win32::Storage::FileSystem::{FILE_FLAG_BACKUP_SEMANTICS, READ_CONTROL, WRITE_DAC};
+use windows_sys::Win32::Storage::FileSystem::{
+    BY_HANDLE_FILE_INFORMATION, FILE_APPEND_DATA, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
+    FILE_READ_ATTRIBUTES, GetFileInformationByHandle, READ_CONTROL, SYNCHRONIZE, WRITE_DAC,
+};
 use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
 };
@@ -162,6 +166,68 @@ fn succeeded(result: i32) -> io::Result<()> {
 /// What the operating system says.
 pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Creates the folder of the raw log, which all users share: with the rights of `C:\ProgramData`, where everyone may
+/// create files and change his own.
+///
+/// # Errors
+/// What the operating system says; an existing folder is none.
+pub fn create_log_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+/// Opens a log file for appending, creating it. A link is not followed, and a file of another user, or one that has
+/// another name somewhere else, is refused.
+///
+/// # Errors
+/// What the operating system says, or what is wrong with the file.
+pub fn open_own_log(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .access_mode(FILE_APPEND_DATA | FILE_READ_ATTRIBUTES | READ_CONTROL | SYNCHRONIZE)
+        .custom_flags(FILE_FLAG_OPEN_REPARSE_POINT)
+        .open(path)?;
+    if file.metadata()?.is_file() && links(&file)? == 1 && is_own(&file)? {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not an ordinary file of this user"))
+    }
+}
+
+/// Counts the names of a file.
+fn links(file: &File) -> io::Result<u32> {
+    let mut facts = BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: the handle is open, and the record is ours to be written to.
+    succeeded(unsafe { GetFileInformationByHandle(file.as_raw_handle() as HANDLE, &raw mut facts) })?;
+    Ok(facts.nNumberOfLinks)
+}
+
+/// Tells whether a file's owner is the current user or a group that owns what the user creates (administrators do).
+fn is_own(file: &File) -> io::Result<bool> {
+    let (mut owner, mut descriptor) = (null_mut(), null_mut());
+    // SAFETY: the handle is open with the right to read this; both results are ours to be written to.
+    let outcome = unsafe {
+        GetSecurityInfo(
+            file.as_raw_handle() as HANDLE,
+            SE_FILE_OBJECT,
+            OWNER_SECURITY_INFORMATION,
+            &raw mut owner,
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            &raw mut descriptor,
+        )
+    };
+    if outcome != 0 {
+        return Err(io::Error::from_raw_os_error(outcome as i32));
+    }
+    let _descriptor = Local(descriptor);
+    let mut member = 0;
+    // SAFETY: no token means the thread's own; the owner lies in the descriptor, which is alive; the result is ours.
+    succeeded(unsafe { CheckTokenMembership(null_mut(), owner, &raw mut member) })?;
+    Ok(member != 0)
 }
 
 /// Tells whether the same operation may well succeed in a moment: a reader or a virus scanner holds the file.
