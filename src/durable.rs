@@ -63,7 +63,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     match outcome {
         Ok(length) if length as u64 > limit => Err(Error::file("read", path)(io::Error::other("it is too large"))),
         Ok(_) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A file where a folder should be: Windows and Unix say it differently, and nothing is there to be read.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(Error::file("read", path)(error)),
     }
 }

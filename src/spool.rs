@@ -17,6 +17,7 @@
 //! 7. Opting out happens while an event is written: see [`crate::session`].
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -124,7 +125,9 @@ impl Spool {
 
     fn names(&self) -> Result<Vec<String>> {
         let listing = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             other => other.map_err(Error::file("list", &self.folder))?,
         };
         Ok(listing.flatten().filter_map(|file| file.file_name().into_string().ok()).collect())

@@ -3,53 +3,14 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use common::{Home, arrived, key};
+use common::{Home, arrived, key, native};
 use object::Object;
 use vms_collector::Collector;
 
-/// The folder with the library and its header.
-fn native() -> PathBuf {
-    let folder = std::env::var_os("VMS_TEST_NATIVE").expect("run `cargo xtask test`, which builds the library first");
-    PathBuf::from(folder)
-}
-
-fn library() -> PathBuf {
-    native().join(format!("{}vms_telemetry{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX))
-}
-
-/// Compiles a C program of `tests/c` against the header, with every warning an error. Where these tests run under Wine
-/// there is no compiler, and the program was compiled beforehand in the same way.
-fn compile(name: &str, folder: &Path) -> PathBuf {
-    if let Some(compiled) = std::env::var_os("VMS_TEST_PROGRAMS") {
-        return PathBuf::from(compiled).join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(name).with_extension("c");
-    let program = folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    let target = env!("VMS_TEST_TARGET");
-    let tool = cc::Build::new().target(target).host(target).opt_level(0).cargo_metadata(false).get_compiler();
-    let mut command = tool.to_command();
-    if tool.is_like_msvc() {
-        command.args(["/nologo", "/std:c11", "/W4", "/WX"]).arg(format!("/Fe:{}", program.display()));
-        command.arg(format!("/Fo:{}", folder.join("object.obj").display())).arg("/I").arg(native()).arg(source);
-    } else {
-        command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-pthread", "-o"]).arg(&program);
-        command.arg("-I").arg(native()).arg(source).arg("-ldl");
-    }
-    assert!(command.status().unwrap().success(), "{command:?}");
-    program
-}
-
-fn run(program: &Path, home: &Home, connection_string: &str) -> String {
-    let mut command = Command::new(program);
-    command.arg(library()).env_remove("DO_NOT_TRACK");
-    for folder in ["HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "LOCALAPPDATA", "ProgramData"] {
-        command.env(folder, home.path().join(folder));
-    }
-    command.env("VMS_ApplicationInsights__ConnectionString", connection_string);
-    let output = command.output().unwrap();
+/// Runs a C program to its end and gives what it printed.
+fn run(name: &str, home: &Home, connection_string: &str) -> String {
+    let output = native::program(&native::compile(name, home.path()), home, connection_string).output().unwrap();
     let (printed, complained) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{printed}{complained}", output.status);
     assert_eq!(complained, "", "a library writes nothing to the console");
@@ -59,9 +20,8 @@ fn run(program: &Path, home: &Home, connection_string: &str) -> String {
 #[test]
 fn a2_a3_a4_a_c_program_calls_everything_with_good_null_and_garbage_input() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
-    let program = compile("smoke", home.path());
-    let printed = run(&program, &home, &collector.connection_string(&key));
-    assert!(printed.ends_with("all checks passed\n"), "{printed}");
+    let printed = run("smoke", &home, &collector.connection_string(&key));
+    assert!(printed.trim_end().ends_with("all checks passed"), "{printed}");
     let names: Vec<_> = arrived(&collector, &key, 3)
         .iter()
         .map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap().to_owned())
@@ -72,9 +32,8 @@ fn a2_a3_a4_a_c_program_calls_everything_with_good_null_and_garbage_input() {
 #[test]
 fn s2_a3_many_threads_share_one_session() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
-    let program = compile("threads", home.path());
-    let printed = run(&program, &home, &collector.connection_string(&key));
-    assert!(printed.ends_with("all checks passed\n"), "{printed}");
+    let printed = run("threads", &home, &collector.connection_string(&key));
+    assert!(printed.trim_end().ends_with("all checks passed"), "{printed}");
     let received = arrived(&collector, &key, 1 + 8 * 2);
     let news = received.iter().filter(|item| item.envelope["data"]["baseData"]["name"] == "NewSession").count();
     assert_eq!(news, 1);
@@ -82,7 +41,7 @@ fn s2_a3_many_threads_share_one_session() {
 
 #[test]
 fn a1_the_library_exports_what_the_header_declares_and_nothing_else() {
-    let content = std::fs::read(library()).unwrap();
+    let content = std::fs::read(native::library()).unwrap();
     let exports: BTreeSet<String> = object::File::parse(&*content)
         .unwrap()
         .exports()
@@ -92,7 +51,7 @@ fn a1_the_library_exports_what_the_header_declares_and_nothing_else() {
             object::read::NameOrOrdinal::Ordinal(ordinal) => format!("without a name: {ordinal}"),
         })
         .collect();
-    let header = std::fs::read_to_string(native().join("vms_telemetry.h")).unwrap();
+    let header = std::fs::read_to_string(native::folder().join("vms_telemetry.h")).unwrap();
     let declared: BTreeSet<String> = header
         .lines()
         .filter_map(|line| line.strip_prefix("int32_t "))
@@ -100,4 +59,43 @@ fn a1_the_library_exports_what_the_header_declares_and_nothing_else() {
         .collect();
     assert_eq!(exports, declared);
     assert_eq!(declared.len(), 7, "{declared:?}");
+}
+
+/// What every supported Windows has (Windows 10, Server 2016, Server Core): a new import needs a thought.
+#[test]
+fn a1_the_windows_library_needs_nothing_that_a_supported_windows_lacks() {
+    const SYSTEM: [&str; 14] = [
+        "advapi32.dll",
+        "api-ms-win-core-synch-l1-2-0.dll",
+        "bcrypt.dll",
+        "bcryptprimitives.dll",
+        "combase.dll",
+        "crypt32.dll",
+        "kernel32.dll",
+        "msvcrt.dll",
+        "ntdll.dll",
+        "oleaut32.dll",
+        "psapi.dll",
+        "secur32.dll",
+        "shell32.dll",
+        "ws2_32.dll",
+    ];
+    // The tests of the Windows half run on the Windows library; those here on this system's.
+    let content = std::fs::read(native::library()).unwrap();
+    assert!(content.len() <= 3 << 20, "{} bytes", content.len());
+    if cfg!(windows) {
+        let file = object::read::pe::PeFile64::parse(&*content).unwrap();
+        let table = file.import_table().unwrap().unwrap();
+        let mut descriptors = table.descriptors().unwrap();
+        while let Some(descriptor) = descriptors.next().unwrap() {
+            let name = table.name(descriptor.name.get(object::LittleEndian)).unwrap();
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            assert!(SYSTEM.contains(&name.as_str()), "{name}");
+        }
+        let flags = file.nt_headers().optional_header.dll_characteristics.get(object::LittleEndian);
+        // Addresses are random in 64 bits, and data is not executed.
+        assert_eq!(flags.0 & 0x160, 0x160);
+        let utf16: Vec<u8> = "ProductVersion".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(content.windows(utf16.len()).any(|bytes| bytes == utf16), "the version resource");
+    }
 }

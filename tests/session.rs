@@ -205,9 +205,8 @@ fn s3_a_profile_that_cannot_be_written_to_costs_only_the_telemetry() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     std::fs::write(home.path().join("local"), "a file where the folder should be").unwrap();
     let session = home.session(&collector.connection_string(&key), &[]);
-    assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Off);
-    let decision = session.state().telemetry;
-    assert!(!decision.on && decision.words.contains("cannot read"), "{decision:?}");
+    assert!(session.connect(&connection(UsageDataPolicy::On)).is_err());
+    assert!(session.state().failure.unwrap().contains("cannot create"));
     assert_eq!(collector.connections(), 0);
 }
 

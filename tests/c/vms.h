@@ -10,17 +10,23 @@
 /* C has no cast between pointers to objects and to functions; a copy of the bits is what the systems mean. */
 #ifdef _WIN32
 #include <windows.h>
-static int find(const char *path, const char *name, void *slot)
+static HMODULE library;
+static void open_library(const char *path) { library = LoadLibraryA(path); }
+static inline void unload(void) { FreeLibrary(library); }
+static int find(const char *name, void *slot)
 {
-    FARPROC found = GetProcAddress(LoadLibraryA(path), name);
+    FARPROC found = GetProcAddress(library, name);
     memcpy(slot, &found, sizeof found);
     return found != NULL;
 }
 #else
 #include <dlfcn.h>
-static int find(const char *path, const char *name, void *slot)
+static void *library;
+static void open_library(const char *path) { library = dlopen(path, RTLD_NOW); }
+static inline void unload(void) { dlclose(library); }
+static int find(const char *name, void *slot)
 {
-    void *found = dlsym(dlopen(path, RTLD_NOW), name);
+    void *found = dlsym(library, name);
     memcpy(slot, &found, sizeof found);
     return found != NULL;
 }
@@ -42,8 +48,9 @@ static void load(const char *path)
         { &p_set_config, "set_config" }, { &p_get_config, "get_config" }, { &p_get_text, "get_text" },
         { &p_last_error, "last_error" },
     };
+    open_library(path);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (!find(path, all[i].name, all[i].slot)) {
+        if (!find(all[i].name, all[i].slot)) {
             printf("%s is not exported\n", all[i].name);
             exit(1);
         }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod native;
+
 use std::time::Duration;
 
 use vms_collector::{Collector, Received};

@@ -98,7 +98,7 @@ fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
 fn rust_on_windows(native: &Path, tally: &mut Tally) -> Outcome<()> {
     let programs = root().join("target/windows-programs");
     fs::create_dir_all(&programs).map_err(|error| format!("{} cannot be created: {error}", programs.display()))?;
-    for name in ["smoke", "threads"] {
+    for name in ["host", "smoke", "threads"] {
         windows::c_program(name, native, &programs)?;
     }
     let mut command = windows::windows_cargo("test");
@@ -155,6 +155,7 @@ fn managed_on_windows(built: &Built, native: &Path, tally: &mut Tally) -> Outcom
         ("VMS_TEST_HOST", windows::path(&host)),
         ("VMS_TEST_LIBRARY_HOST", windows::path(&library_host)),
         ("VMS_TEST_COLLECTOR", collector.url()),
+        ("VMS_TEST_WINE", "1".to_owned()),
         ("POWERSHELL_TELEMETRY_OPTOUT", "1".to_owned()),
     ];
     let (success, printed) = listen(&mut windows::program(&tests, &RUNNER, &variables))?;

@@ -1,0 +1,105 @@
+//! HTTPS as every system has it: the machine's own trust store decides (D5).
+
+mod common;
+
+use std::process::Command;
+
+use common::native::{Host, compile, program};
+use common::{Home, key};
+use vms_collector::Collector;
+use vms_collector::tls::{Authority, Leaf};
+
+/// Makes an authority. Wine wants a revocation list that it can read without a network.
+fn authority(home: &Home) -> Authority {
+    let authority = Authority::new().unwrap();
+    if !cfg!(windows) {
+        return authority;
+    }
+    let list = home.path().join("authority.crl");
+    let authority = authority.with_crl_url(&format!("file:///{}", list.display().to_string().replace('\\', "/")));
+    std::fs::write(list, authority.crl().unwrap()).unwrap();
+    authority
+}
+
+/// Makes a program trust the authority as software of this system does it without an installation: on Unix by a variable
+/// of that program, on Windows in the current user's store, which only a Wine that is thrown away afterwards may have.
+fn trust(authority: &Authority, home: &Home, command: &mut Command) {
+    if cfg!(windows) {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let der = authority.der();
+        let blob = format!("2000000001000000{}{}", hex(&(der.len() as u32).to_le_bytes()), hex(der));
+        // The key's name is the certificate's thumbprint; any name of its own does.
+        let key = format!(
+            r"HKCU\Software\Microsoft\SystemCertificates\Root\Certificates\{}",
+            &hex(&der[der.len() - 20..]).to_uppercase()
+        );
+        let done = Command::new("reg")
+            .args(["add", &key, "/v", "Blob", "/t", "REG_BINARY", "/d", &blob, "/f"])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    } else {
+        let file = home.path().join("authority.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        command.env("SSL_CERT_FILE", file);
+    }
+}
+
+/// Sends one event to a server with such a certificate; gives what the host says and how many events arrived.
+fn send(leaf: Leaf, trusted: bool) -> (String, usize) {
+    let (home, key) = (Home::new(), key());
+    let authority = authority(&home);
+    let collector = Collector::builder().tls(authority.server(leaf).unwrap()).start().unwrap();
+    let destination = collector.connection_string(&key).replace("127.0.0.1", "localhost");
+    let mut command = program(&compile("host", home.path()), &home, &destination);
+    if trusted {
+        trust(&authority, &home, &mut command);
+    }
+    let mut host = Host::start(&mut command);
+    host.say("settle");
+    let answer = host.answer();
+    host.say("exit");
+    host.end();
+    (answer, collector.received().len())
+}
+
+/// Whether this system's trust may be changed for a test: a real Windows keeps what it was told.
+fn can_trust() -> bool {
+    let can = !cfg!(windows) || std::env::var_os("VMS_TEST_WINE").is_some();
+    if !can {
+        println!("skipped: it would add an authority to this user's store");
+    }
+    can
+}
+
+#[test]
+fn d5_a_certificate_that_the_machine_trusts_is_accepted() {
+    if !can_trust() {
+        return;
+    }
+    assert_eq!(send(Leaf::Good, true), ("sent".to_owned(), 1));
+}
+
+#[test]
+fn d5_a_certificate_that_the_machine_does_not_trust_is_refused_in_words() {
+    let (words, arrived) = send(Leaf::Good, false);
+    assert_eq!(
+        (words.as_str(), arrived),
+        ("the server's certificate was refused: this computer does not trust its issuer", 0)
+    );
+    let (words, arrived) = send(Leaf::SelfSigned, false);
+    assert!(words.starts_with("the server's certificate was refused: "), "{words}");
+    assert_eq!(arrived, 0);
+}
+
+#[test]
+fn d5_a_certificate_that_does_not_fit_is_refused_in_words() {
+    if !can_trust() {
+        return;
+    }
+    let table = [(Leaf::Expired, "it has expired or is not valid yet"), (Leaf::WrongName, "it is for another name")];
+    for (leaf, reason) in table {
+        let (words, arrived) = send(leaf, true);
+        assert_eq!((words, arrived), (format!("the server's certificate was refused: {reason}"), 0));
+    }
+}
