@@ -143,7 +143,7 @@ impl Delivery {
             }
             let memory = self.memory();
             if let Some(time) = pause(&memory, now) {
-                return Ok(if self.spool.entries()?.is_empty() { Next::Rest } else { Next::At(time) });
+                return Ok(Next::At(time));
             }
             let (entries, body) = self.batch(now)?;
             if entries.is_empty() {

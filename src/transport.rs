@@ -44,7 +44,7 @@ pub struct Answer {
     pub retry_after: Option<String>,
     /// The header `Location`, as it came.
     pub location: Option<String>,
-    /// The body, of bounded size.
+    /// The body of a partial answer (206), of bounded size.
     pub body: Vec<u8>,
 }
 
@@ -159,8 +159,13 @@ impl Https {
         let answer = request.header("Content-Encoding", "gzip").send(body).and_then(|mut response| {
             let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
             let (retry_after, location) = (header("Retry-After"), header("Location"));
-            let body = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec()?;
-            Ok(Answer { status: response.status().as_u16(), retry_after, location, body })
+            let status = response.status().as_u16();
+            // Only a partial answer says more than its status.
+            let body = match status {
+                206 => response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec()?,
+                _ => Vec::new(),
+            };
+            Ok(Answer { status, retry_after, location, body })
         });
         answer.map_err(|trouble| match trouble {
             Trouble::Other(reason) if reason.is::<Withdrawn>() => NoAnswer::Withdrawn,
@@ -199,9 +204,10 @@ fn words(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Io(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => "the server (or the proxy) refused the connection".to_owned(),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-                "the connection was cut off".to_owned()
-            }
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted => "the connection was cut off".to_owned(),
             kind => format!("the network failed ({kind})"),
         },
         Trouble::Timeout(_) => "no answer came in time".to_owned(),

@@ -1,4 +1,4 @@
-//! Judges a request to a track path: what it holds, what of it is taken, and the answer. Pure functions, the time comes in.
+//! Judges a request to a track path: what it holds and what of it is taken. Pure functions, the time comes in.
 //!
 //! - A bad item costs only itself; a body that cannot be read is refused as a whole.
 
@@ -10,44 +10,11 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::envelope::check;
-use crate::http::{Answer, Request};
+use crate::request::Request;
+use crate::verdict::{Refusal, Verdict};
 
 /// Bounds what a small gzip body can grow to: four times the largest body as sent.
 const MAX_PLAIN: u64 = 16 * 1024 * 1024;
-
-/// What became of a request.
-pub(crate) struct Verdict {
-    pub(crate) status: u16,
-    pub(crate) plain_bytes: usize,
-    /// How many items the request held; 0 if it was refused as a whole.
-    pub(crate) count: usize,
-    /// The items, or in place of them one without an envelope that says why the whole was refused.
-    pub(crate) items: Vec<Item>,
-}
-
-pub(crate) struct Item {
-    pub(crate) envelope: Value,
-    pub(crate) refusal: Option<String>,
-}
-
-impl Verdict {
-    fn whole(status: u16, plain_bytes: usize, message: &str) -> Self {
-        let item = Item { envelope: Value::Null, refusal: Some(message.to_owned()) };
-        Self { status, plain_bytes, count: 0, items: vec![item] }
-    }
-
-    pub(crate) fn answer(&self) -> Answer {
-        let status = if self.count == 0 { self.status } else { 400 };
-        let error = |(index, item): (usize, &Item)| {
-            let message = item.refusal.as_ref()?;
-            Some(json!({ "index": index, "statusCode": status, "message": message }))
-        };
-        let errors: Vec<Value> = self.items.iter().enumerate().filter_map(error).collect();
-        let accepted = self.items.len() - errors.len();
-        let body = json!({ "itemsReceived": self.count, "itemsAccepted": accepted, "errors": errors });
-        Answer::json(self.status, &body)
-    }
-}
 
 /// Judges the request as of `now`.
 pub(crate) fn judge(request: &Request, now: DateTime<Utc>) -> Verdict {
@@ -64,15 +31,19 @@ pub(crate) fn judge(request: &Request, now: DateTime<Utc>) -> Verdict {
     let Ok(text) = str::from_utf8(&plain) else {
         return Verdict::whole(400, plain.len(), "the body is not UTF-8");
     };
-    let items: Vec<Item> = split(text, array_allowed).into_iter().map(|text| item(text, now)).collect();
-    let refused = items.iter().filter(|item| item.refusal.is_some()).count();
-    let status = match refused {
+    let (mut items, mut errors) = (Vec::new(), Vec::new());
+    for (index, text) in split(text, array_allowed).into_iter().enumerate() {
+        let (envelope, refusal) = item(text, now);
+        items.push(envelope);
+        errors.extend(refusal.map(|message| Refusal { index, status_code: 400, message }));
+    }
+    let status = match errors.len() {
         _ if items.is_empty() => return Verdict::whole(400, plain.len(), "the body holds no item"),
         0 => 200,
-        _ if refused == items.len() => 400,
+        refused if refused == items.len() => 400,
         _ => 206,
     };
-    Verdict { status, plain_bytes: plain.len(), count: items.len(), items }
+    Verdict { status, plain_bytes: plain.len(), count: items.len(), items, errors }
 }
 
 /// Returns the body uncompressed.
@@ -108,10 +79,14 @@ fn split(text: &str, array_allowed: bool) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
-fn item(text: &str, now: DateTime<Utc>) -> Item {
+/// Returns the item, as its text if it is not JSON, and why it is refused.
+fn item(text: &str, now: DateTime<Utc>) -> (Value, Option<String>) {
     match serde_json::from_str(text) {
-        Ok(envelope) => Item { refusal: check(text, &envelope, now).err(), envelope },
-        Err(error) => Item { envelope: json!(text), refusal: Some(format!("100: Invalid JSON: {error}")) },
+        Ok(envelope) => {
+            let refusal = check(text, &envelope, now).err();
+            (envelope, refusal)
+        }
+        Err(error) => (json!(text), Some(format!("100: Invalid JSON: {error}"))),
     }
 }
 
@@ -190,7 +165,7 @@ mod tests {
             let verdict = judge(&request("application/x-json-stream", encoding, body), now());
             assert_eq!(verdict.status, status, "{encoding:?}");
             assert_eq!(verdict.items.len(), 1, "{encoding:?}");
-            assert_eq!(verdict.items[0].refusal.is_some(), status != 200, "{encoding:?}");
+            assert_eq!(verdict.refusal(0).is_some(), status != 200, "{encoding:?}");
             assert_eq!(verdict.answer().status, status, "{encoding:?}");
         }
     }
@@ -205,7 +180,7 @@ mod tests {
         assert_eq!(answer["errors"][0]["index"], 1);
         assert_eq!(answer["errors"][0]["statusCode"], 400);
         assert_eq!(answer["errors"].as_array().unwrap().len(), 1);
-        assert_eq!(verdict.items[1].envelope, "nonsense");
-        assert_eq!(verdict.items[2].envelope.to_string(), GOOD);
+        assert_eq!(verdict.items[1], "nonsense");
+        assert_eq!(verdict.items[2].to_string(), GOOD);
     }
 }

@@ -4,7 +4,7 @@
 //! before the start until they are written, so that no event can come first.
 
 use std::error::Error;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,23 +18,10 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
-use vms_collector::{Collector, Received};
+use vms_collector::tls::{Authority, Leaf};
+use vms_collector::{Collector, Received, Script, black_hole, closed_port};
 
-const HELP: &str = "\
-A local endpoint for Application Insights: checks, shows and records the telemetry sent to it.
-
-Usage: vms-collector [--port N] [--out FILE] [--quiet] [--cert FILE --key FILE]
-
-  --port N     Listens on this port of the loopback address; 0, the default, takes a free one.
-  --out FILE   Writes each item to FILE as it arrives, one JSON object a line. FILE is replaced.
-  --quiet      Shows no tables.
-  --cert FILE  Serves HTTPS with the certificate chain in FILE (PEM), and
-  --key FILE   with its private key in FILE (PEM).
-  --help       Shows this.
-
-Runs until it is ended (Ctrl+C). GET /received?ikey=GUID&count=N&timeout=SECONDS waits for N items and
-answers with what arrived.
-";
+const HELP: &str = include_str!("help.txt");
 
 /// The key in the connection string shown; any GUID would do, and this one is nobody's.
 const SAMPLE_KEY: &str = "11111111-2222-4333-8444-555555555555";
@@ -45,6 +32,11 @@ struct Arguments {
     port: u16,
     out: Option<PathBuf>,
     quiet: bool,
+    replies: Script,
+    leaf: Option<Leaf>,
+    ca: Option<PathBuf>,
+    refuse: bool,
+    black_hole: bool,
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
 }
@@ -67,6 +59,11 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
             Long("port") => arguments.port = parser.value()?.parse()?,
             Long("out") => arguments.out = Some(parser.value()?.into()),
             Long("quiet") => arguments.quiet = true,
+            Long("replies") => arguments.replies = parser.value()?.parse_with(str::parse)?,
+            Long("tls") => arguments.leaf = Some(parser.value()?.parse_with(leaf)?),
+            Long("ca") => arguments.ca = Some(parser.value()?.into()),
+            Long("refuse") => arguments.refuse = true,
+            Long("black-hole") => arguments.black_hole = true,
             Long("cert") => arguments.cert = Some(parser.value()?.into()),
             Long("key") => arguments.key = Some(parser.value()?.into()),
             Long("help") | Short('h') => arguments.help = true,
@@ -76,16 +73,33 @@ fn parse() -> Result<Arguments, Box<dyn Error>> {
     Ok(arguments)
 }
 
+fn leaf(word: &str) -> Result<Leaf, &'static str> {
+    match word {
+        "good" => Ok(Leaf::Good),
+        "wrong-name" => Ok(Leaf::WrongName),
+        "expired" => Ok(Leaf::Expired),
+        "self-signed" => Ok(Leaf::SelfSigned),
+        _ => Err("it is none of good, wrong-name, expired and self-signed"),
+    }
+}
+
 fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     if arguments.help {
         print(HELP);
         return Ok(());
     }
-    let mut builder = Collector::builder().port(arguments.port);
-    builder = match (&arguments.cert, &arguments.key) {
-        (Some(cert), Some(key)) => builder.tls(tls(cert, key)?),
-        (None, None) => builder,
-        _ => return Err("--cert and --key go together".into()),
+    if arguments.refuse || arguments.black_hole {
+        let nobody = if arguments.refuse { closed_port() } else { black_hole() }?;
+        print(&first_lines(&nobody.url(), &nobody.connection_string(SAMPLE_KEY)));
+        park();
+    }
+    let mut builder = Collector::builder().port(arguments.port).script(arguments.replies);
+    builder = match (arguments.leaf, &arguments.ca, &arguments.cert, &arguments.key) {
+        (Some(leaf), ca, None, None) => builder.tls(made(leaf, ca.as_ref())?),
+        (None, None, Some(cert), Some(key)) => builder.tls(tls(cert, key)?),
+        (None, None, None, None) => builder,
+        (_, _, Some(_), None) | (_, _, None, Some(_)) => return Err("--cert and --key go together".into()),
+        _ => return Err("--ca goes with --tls, and --tls without --cert and --key".into()),
     };
     let mut out = match &arguments.out {
         Some(path) => Some(File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?),
@@ -106,11 +120,28 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         .on_received(observer)
         .start()
         .map_err(|error| format!("cannot listen on port {}: {error}", arguments.port))?;
-    print(&format!("listening on {}\n{}\n", collector.url(), collector.connection_string(SAMPLE_KEY)));
+    print(&first_lines(&collector.url(), &collector.connection_string(SAMPLE_KEY)));
     drop(first);
+    park()
+}
+
+fn first_lines(url: &str, connection_string: &str) -> String {
+    format!("listening on {url}\n{connection_string}\n")
+}
+
+fn park() -> ! {
     loop {
         thread::park();
     }
+}
+
+/// Makes a certificate, and stores the authority it comes from if that is wanted.
+fn made(leaf: Leaf, ca: Option<&PathBuf>) -> Result<Arc<ServerConfig>, Box<dyn Error>> {
+    let authority = Authority::new()?;
+    if let Some(path) = ca {
+        fs::write(path, authority.pem()).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(authority.server(leaf)?)
 }
 
 fn tls(cert: &PathBuf, key: &PathBuf) -> Result<Arc<ServerConfig>, Box<dyn Error>> {

@@ -1,45 +1,79 @@
-//! The same endpoint behind TLS, with a certificate made for the test.
+//! The same endpoint behind TLS, with certificates that a client trusts and with others.
 
 mod common;
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
 use common::{Client, KEY, envelope, post};
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use vms_collector::Collector;
+use vms_collector::tls::{Authority, Leaf};
 
-#[test]
-fn https_clients_are_served_and_others_are_not() {
-    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let certificate: CertificateDer = own.cert.der().clone();
-    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(ring::default_provider());
-    let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key)
-        .unwrap();
+/// Returns a connection of a client that trusts the authority.
+fn connect(authority: &Authority, port: u16, name: &'static str) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
-    let client = ClientConfig::builder_with_provider(provider)
+    roots.add(authority.der().to_vec().into()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    let session = ClientConnection::new(Arc::new(config), name.try_into().unwrap()).unwrap();
+    StreamOwned::new(session, TcpStream::connect(("127.0.0.1", port)).unwrap())
+}
 
-    let collector = Collector::builder().tls(Arc::new(server)).start().unwrap();
+fn collector(authority: &Authority, leaf: Leaf) -> Collector {
+    Collector::builder().tls(authority.server(leaf).unwrap()).start().unwrap()
+}
+
+#[test]
+fn https_clients_are_served_and_others_are_not() {
+    let authority = Authority::new().unwrap();
+    let collector = collector(&authority, Leaf::Good);
     assert_eq!(collector.url(), format!("https://127.0.0.1:{}/", collector.port()));
     assert!(Client::connect(collector.port()).ended_by("GET / HTTP/1.1\r\n\r\n"));
 
-    let session = ClientConnection::new(Arc::new(client), "127.0.0.1".try_into().unwrap()).unwrap();
-    let socket = TcpStream::connect(("127.0.0.1", collector.port())).unwrap();
-    let mut client = Client::over(StreamOwned::new(session, socket));
-    let headers = "Content-Type: application/json\r\nConnection: close\r\n";
-    assert_eq!(client.ask(&post("/v2.1/track", headers, envelope(KEY, "Secret").as_bytes())).status, 200);
-    assert!(client.ended());
-    assert_eq!(collector.received().len(), 1);
+    for name in ["127.0.0.1", "localhost"] {
+        let mut client = Client::over(connect(&authority, collector.port(), name));
+        let headers = "Content-Type: application/json\r\nConnection: close\r\n";
+        assert_eq!(client.ask(&post("/v2.1/track", headers, envelope(KEY, "Secret").as_bytes())).status, 200);
+        assert!(client.ended());
+    }
+    assert_eq!(collector.received().len(), 2);
+}
+
+#[test]
+fn wrong_certificates_are_refused_for_their_reason() {
+    let authority = Authority::new().unwrap();
+    let foreign = Authority::new().unwrap();
+    for (server, leaf, reason) in [
+        (&authority, Leaf::WrongName, "not valid for name"),
+        (&authority, Leaf::Expired, "expired"),
+        (&authority, Leaf::SelfSigned, "UnknownIssuer"),
+        (&foreign, Leaf::Good, "UnknownIssuer"),
+    ] {
+        let collector = collector(server, leaf);
+        let mut stream = connect(&authority, collector.port(), "localhost");
+        let error = stream.write_all(b"GET / HTTP/1.1\r\n\r\n").and_then(|()| stream.read(&mut [0])).unwrap_err();
+        assert!(error.to_string().contains(reason), "{leaf:?}: {error}");
+        assert_eq!((collector.connections(), collector.requests()), (1, 0));
+    }
+}
+
+#[test]
+fn the_server_sends_its_authority_too_and_names_the_revocation_list() {
+    let url = "file:///Z:/folder/ca.crl";
+    let authority = Authority::new().unwrap().with_crl_url(url);
+    let collector = collector(&authority, Leaf::Good);
+    let mut stream = connect(&authority, collector.port(), "localhost");
+    stream.write_all(b"GET /received HTTP/1.1\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    let chain = stream.conn.peer_certificates().unwrap();
+    assert_eq!((chain.len(), chain[1].as_ref()), (2, authority.der()));
+    assert!(chain[0].windows(url.len()).any(|part| part == url.as_bytes()));
+    // A DER sequence, signed by the authority's key: the same rules made it as made the certificates.
+    assert_eq!(authority.crl().unwrap().first(), Some(&0x30));
 }

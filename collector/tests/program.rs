@@ -2,11 +2,13 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, ErrorKind, Lines};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 use std::{fs, path::Path};
 
-use common::{Client, KEY, envelope, post};
+use common::{Client, KEY, envelope, post, track};
 
 struct Program {
     child: Child,
@@ -81,6 +83,47 @@ fn events_are_shown_and_recorded_as_they_arrive() {
 }
 
 #[test]
+fn replies_come_from_the_command_line() {
+    let mut program = Program::start(&["--quiet", "--replies", "503,429:120, 206:0=500;1=429,ok"]);
+    let mut client = Client::connect(program.port("http"));
+    let statuses: Vec<u16> = (0..5).map(|_| client.ask(&track(KEY, &["First", "Second"])).status).collect();
+    assert_eq!(statuses, [503, 429, 206, 200, 200]);
+    assert_eq!(client.get("/requests").body, "5");
+}
+
+#[test]
+fn addresses_where_nobody_answers_are_shown_like_others() {
+    for (argument, kind) in [("--refuse", ErrorKind::ConnectionRefused), ("--black-hole", ErrorKind::TimedOut)] {
+        let mut program = Program::start(&[argument]);
+        let address = SocketAddr::from(([127, 0, 0, 1], program.port("http")));
+        let error = TcpStream::connect_timeout(&address, Duration::from_millis(100)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{argument}");
+    }
+}
+
+#[test]
+fn certificates_are_made_on_demand_and_their_authority_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    for kind in ["good", "wrong-name", "expired", "self-signed"] {
+        Program::start(&["--quiet", "--tls", kind, "--ca", text(&ca)]).port("https");
+        assert!(fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    }
+}
+
+#[test]
+fn each_word_of_a_script_is_explained() {
+    let help = String::from_utf8(command(&["--help"]).output().unwrap().stdout).unwrap();
+    let list = help.split_once("\nLIST is").unwrap().1.split_once("\nRuns until").unwrap().0;
+    let words: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert_eq!(words.len(), 17);
+    for word in words {
+        let example = word.replace("URL", "http://127.0.0.1:1/v2.1/track").replace("WORD", "503");
+        assert!(example.parse::<vms_collector::Script>().is_ok(), "{word}");
+    }
+}
+
+#[test]
 fn certificate_and_key_come_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -101,6 +144,11 @@ fn what_is_wrong_is_said_in_words() {
         (&["--cert", "no.pem", "--key", "no.pem"], "cannot use no.pem"),
         (&["--out", "no/such/folder/file"], "cannot write no/such/folder/file"),
         (&["--unknown"], "--unknown"),
+        (&["--replies", "503,often"], "`often` is not understood"),
+        (&["--tls", "fine"], "none of good, wrong-name, expired and self-signed"),
+        (&["--tls", "good", "--cert", "a", "--key", "b"], "without --cert and --key"),
+        (&["--ca", "ca.pem"], "--ca goes with --tls"),
+        (&["--tls", "good", "--ca", "no/such/folder/file"], "cannot write no/such/folder/file"),
     ] {
         let Output { status, stdout, stderr } = command(arguments).output().unwrap();
         let stderr = String::from_utf8(stderr).unwrap();

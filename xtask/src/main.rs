@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod clauses;
 mod demo;
 mod test;
 mod tools;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use vms_collector::Collector;
 
 use crate::build::{self, Built, library_name};
+use crate::clauses::{Clauses, System};
 use crate::tools::{self, Outcome, cargo, isolate, listen, root};
 use crate::windows;
 
@@ -26,6 +27,7 @@ struct Tally {
     passed: u64,
     failed: u64,
     skipped: u64,
+    clauses: Clauses,
 }
 
 /// Runs the stages, each with its time, and ends with the sum. Later stages run even where tests of an earlier one failed;
@@ -58,7 +60,10 @@ pub fn run(part: Part) -> Outcome<()> {
         (None, Some(words)) => println!("\nThe Windows half was skipped: {words}."),
         (None, None) => {}
     }
+    let whole = part == Part::All && built.windows.is_some() && tally.failed == 0;
+    let clauses = if whole { tally.clauses.check() } else { Ok(()) };
     println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    clauses?;
     match (tally.passed, tally.failed) {
         (0, _) => Err("no test ran".to_owned()),
         (_, 0) => Ok(()),
@@ -91,7 +96,7 @@ fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]).env("VMS_TEST_NATIVE", &built.native);
     let (success, printed) = listen(&mut command)?;
-    tally.libtest(success, &printed)
+    tally.libtest(success, &printed, HERE)
 }
 
 /// Builds the tests of the library for Windows, and runs each program.
@@ -112,7 +117,7 @@ fn rust_on_windows(native: &Path, tally: &mut Tally) -> Outcome<()> {
     for test in test_programs(&String::from_utf8_lossy(&output.stdout)) {
         println!("\n     Running {}", test.display());
         let (success, printed) = listen(&mut windows::program(&test, &[], &variables))?;
-        tally.libtest(success, &printed)?;
+        tally.libtest(success, &printed, System::Windows)?;
     }
     Ok(())
 }
@@ -127,17 +132,19 @@ fn test_programs(messages: &str) -> Vec<PathBuf> {
 fn managed(built: &Built, tally: &mut Tally) -> Outcome<()> {
     let collector = collector()?;
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
+    let report = home.path().join("report.xml");
     let mut command = Command::new(build::program("Vms.Telemetry.Tests"));
     isolate(&mut command, home.path());
     command
         .args(RUNNER)
+        .arg(&report)
         .env("VMS_TEST_MODULE", &built.module)
         .env("VMS_TEST_NATIVE", built.native.join(library_name()))
         .env("VMS_TEST_HOST", build::program("VmsHost"))
         .env("VMS_TEST_LIBRARY_HOST", build::program("LibraryHost"))
         .env("VMS_TEST_COLLECTOR", collector.url());
     let (success, printed) = listen(&mut command)?;
-    tally.xunit(success, &printed)
+    tally.xunit(success, &printed, &report, HERE)
 }
 
 /// The same tests, published for Windows.
@@ -158,12 +165,18 @@ fn managed_on_windows(built: &Built, native: &Path, tally: &mut Tally) -> Outcom
         ("VMS_TEST_WINE", "1".to_owned()),
         ("POWERSHELL_TELEMETRY_OPTOUT", "1".to_owned()),
     ];
-    let (success, printed) = listen(&mut windows::program(&tests, &RUNNER, &variables))?;
-    tally.xunit(success, &printed)
+    let report = root().join("target/windows-report.xml");
+    let arguments: Vec<String> = RUNNER.iter().map(|word| (*word).to_owned()).chain([windows::path(&report)]).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (success, printed) = listen(&mut windows::program(&tests, &arguments, &variables))?;
+    tally.xunit(success, &printed, &report, System::Windows)
 }
 
-/// The runner of the managed tests: without a logo and colours, its lines can be read.
-const RUNNER: [&str; 2] = ["-noLogo", "-noColor"];
+/// This computer's system.
+const HERE: System = if cfg!(windows) { System::Windows } else { System::Here };
+
+/// The runner of the managed tests: without a logo and colours its lines can be read; the report's path follows.
+const RUNNER: [&str; 3] = ["-noLogo", "-noColor", "-result-xml"];
 
 fn collector() -> Outcome<Collector> {
     Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))
@@ -171,8 +184,12 @@ fn collector() -> Outcome<Collector> {
 
 impl Tally {
     /// Adds what Rust's runner says: "test result: ok. 32 passed; 0 failed; 0 ignored; …".
-    fn libtest(&mut self, success: bool, printed: &str) -> Outcome<()> {
+    fn libtest(&mut self, success: bool, printed: &str, system: System) -> Outcome<()> {
         let before = self.failed;
+        let tests = printed.lines().filter_map(|line| line.trim_end().strip_prefix("test "));
+        for test in tests.filter_map(|line| line.strip_suffix(" ... ok")) {
+            self.clauses.passed(test, system);
+        }
         for line in printed.lines().filter_map(|line| line.trim_end().strip_prefix("test result: ")) {
             self.passed += count(line, "passed");
             self.failed += count(line, "failed");
@@ -182,7 +199,14 @@ impl Tally {
     }
 
     /// Adds what xunit's runner says: "Total: 52, Errors: 0, Failed: 0, Skipped: 1, Not Run: 0, Time: 12.345s".
-    fn xunit(&mut self, success: bool, printed: &str) -> Outcome<()> {
+    fn xunit(&mut self, success: bool, printed: &str, report: &Path, system: System) -> Outcome<()> {
+        // One element a test: <test … name="Vms.Telemetry.Tests.SessionTests.S1_…" … result="Pass" …>.
+        let report = fs::read_to_string(report).map_err(|error| format!("{}: {error}", report.display()))?;
+        for tag in report.split("<test ").skip(1).filter_map(|test| test.split('>').next()) {
+            if attribute(tag, "result") == "Pass" {
+                self.clauses.passed(attribute(tag, "name"), system);
+            }
+        }
         let summary = printed.lines().rev().find(|line| line.contains("Total: ")).unwrap_or_default();
         let (total, failed) = (count(summary, "Total"), count(summary, "Failed") + count(summary, "Errors"));
         let skipped = count(summary, "Skipped");
@@ -197,4 +221,9 @@ impl Tally {
 fn count(line: &str, word: &str) -> u64 {
     let number = |part: &str| part.split([' ', ':']).find_map(|piece| piece.parse().ok());
     line.split([',', ';', '.']).filter(|part| part.contains(word)).find_map(number).unwrap_or(0)
+}
+
+/// Finds the value of an attribute.
+fn attribute<'a>(tag: &'a str, name: &str) -> &'a str {
+    tag.split_once(&format!("{name}=\"")).and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! What the tests share: envelopes, and a client that sends exactly the bytes it is given.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use chrono::Utc;
@@ -32,6 +32,12 @@ pub fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// Returns the bytes of a request with an event of each name.
+pub fn track(ikey: &str, events: &[&str]) -> Vec<u8> {
+    let lines: Vec<String> = events.iter().map(|event| envelope(ikey, event)).collect();
+    post("/v2.1/track", "Content-Type: application/x-json-stream\r\n", lines.join("\n").as_bytes())
+}
+
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -51,11 +57,23 @@ impl Client<TcpStream> {
     pub fn connect(port: u16) -> Self {
         Self::over(TcpStream::connect(("127.0.0.1", port)).unwrap())
     }
+
+    /// Tells whether nothing has come that was not read.
+    pub fn silent(&mut self) -> bool {
+        self.0.get_ref().set_nonblocking(true).unwrap();
+        let silent = self.0.fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        self.0.get_ref().set_nonblocking(false).unwrap();
+        silent
+    }
 }
 
 impl<S: Read + Write> Client<S> {
     pub fn over(stream: S) -> Self {
         Self(BufReader::new(stream))
+    }
+
+    pub fn into_inner(self) -> impl Read {
+        self.0
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -83,6 +101,13 @@ impl<S: Read + Write> Client<S> {
 
     pub fn get(&mut self, target: &str) -> Answer {
         self.ask(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+    }
+
+    /// Returns all bytes that come until the other side closes the connection.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).unwrap();
+        bytes
     }
 
     /// Tells whether these bytes make the other side close the connection, whatever it says before.

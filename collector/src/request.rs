@@ -1,4 +1,4 @@
-//! HTTP/1.1 over any byte stream: a request is read into a value, an answer is a value that becomes bytes in one place.
+//! HTTP/1.1 over any byte stream: a request is read into a value.
 //!
 //! - Each length is checked against its bound before memory is taken for it.
 //! - A request that breaks a rule is refused with an answer, and its connection is closed, as its end is not known.
@@ -7,13 +7,13 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use httparse::Status;
-use serde_json::{Value, json};
+
+use crate::answer::{Answer, write_answer};
+use crate::body::{read_chunks, read_exactly, too_large};
 
 /// As much as common servers take for the request line and all headers.
 const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEADERS: usize = 100;
-/// Size line of a chunk, or a trailer.
-const MAX_LINE: u64 = 4096;
+pub(crate) const MAX_HEADERS: usize = 100;
 /// Body as sent: room for 64 items of the largest size.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
 
@@ -54,71 +54,8 @@ impl From<io::Error> for Unread {
     }
 }
 
-fn refused(status: u16, message: &str) -> Unread {
+pub(crate) fn refused(status: u16, message: &str) -> Unread {
     Unread::Refused(Answer::refusal(status, message))
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    pub(crate) fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
-        Self { status, headers: vec![("Content-Type", content_type.to_owned())], body }
-    }
-
-    pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self::new(status, "application/json; charset=utf-8", body.to_string().into_bytes())
-    }
-
-    /// Refuses a request as a whole, in the form of the service.
-    pub(crate) fn refusal(status: u16, message: &str) -> Self {
-        let error = json!({ "index": 0, "statusCode": status, "message": message });
-        Self::json(status, &json!({ "itemsReceived": 0, "itemsAccepted": 0, "errors": [error] }))
-    }
-
-    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
-        self
-    }
-
-    /// Returns the bytes that go over the wire. An interim answer (1xx) has neither length nor body.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        if self.status >= 200 {
-            head += &format!("Content-Length: {}\r\n", self.body.len());
-        }
-        [head.as_bytes(), b"\r\n", &self.body].concat()
-    }
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        200 => "OK",
-        206 => "Partial Content",
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        // The phrase may be empty.
-        _ => "",
-    }
-}
-
-/// Writes an answer. Every byte that the collector sends goes through here.
-pub(crate) fn write_answer(stream: &mut impl Write, answer: &Answer) -> io::Result<()> {
-    stream.write_all(&answer.to_bytes())?;
-    stream.flush()
 }
 
 /// Reads the next request, and answers its `Expect: 100-continue`.
@@ -141,8 +78,7 @@ pub(crate) fn read_request<S: Read + Write>(stream: &mut BufReader<S>) -> Result
         return Err(too_large());
     }
     if request.header("expect").is_some_and(|expected| expected.eq_ignore_ascii_case("100-continue")) {
-        let go_on = Answer { status: 100, headers: Vec::new(), body: Vec::new() };
-        write_answer(stream.get_mut(), &go_on)?;
+        write_answer(stream.get_mut(), &Answer::go_on(), |_| true)?;
     }
     request.body = if chunked { read_chunks(stream)? } else { read_exactly(stream, length)? };
     Ok(request)
@@ -194,55 +130,6 @@ fn only<'a>(request: &'a Request, name: &str) -> Result<Option<&'a str>, Unread>
         return Err(refused(400, &format!("{name} is given more than once")));
     }
     Ok(request.header(name))
-}
-
-fn read_chunks(stream: &mut impl BufRead) -> Result<Vec<u8>, Unread> {
-    let mut body = Vec::new();
-    loop {
-        let size = match httparse::parse_chunk_size(&read_line(stream)?) {
-            Ok(Status::Complete((_, size))) => size,
-            _ => return Err(refused(400, "a chunk does not begin with its size")),
-        };
-        if size == 0 {
-            break;
-        }
-        // A size that does not fit into usize is too large as well.
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        if size > MAX_BODY.saturating_sub(body.len()) {
-            return Err(too_large());
-        }
-        body.append(&mut read_exactly(stream, size)?);
-        if read_line(stream)? != b"\r\n" {
-            return Err(refused(400, "a chunk is longer than its size"));
-        }
-    }
-    // Trailers say nothing that matters here.
-    for _ in 0..MAX_HEADERS {
-        if read_line(stream)? == b"\r\n" {
-            return Ok(body);
-        }
-    }
-    Err(refused(431, "there are too many trailers"))
-}
-
-fn read_exactly(stream: &mut impl BufRead, length: usize) -> Result<Vec<u8>, Unread> {
-    let mut bytes = Vec::new();
-    stream.by_ref().take(length as u64).read_to_end(&mut bytes)?;
-    if bytes.len() < length { Err(Unread::Closed) } else { Ok(bytes) }
-}
-
-fn read_line(stream: &mut impl BufRead) -> Result<Vec<u8>, Unread> {
-    let mut line = Vec::new();
-    stream.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
-    match line.last() {
-        Some(b'\n') => Ok(line),
-        Some(_) if line.len() as u64 == MAX_LINE => Err(refused(400, "a line of the chunked body is too long")),
-        _ => Err(Unread::Closed),
-    }
-}
-
-fn too_large() -> Unread {
-    refused(413, &format!("the body is larger than {MAX_BODY} bytes"))
 }
 
 #[cfg(test)]
@@ -333,13 +220,5 @@ mod tests {
         let second = read_request(&mut stream).unwrap();
         assert_eq!((second.path.as_str(), second.keep_alive), ("/d", false));
         assert!(first.keep_alive);
-    }
-
-    #[test]
-    fn an_answer_becomes_exactly_these_bytes() {
-        let answer = Answer::new(405, "text/plain", b"no".to_vec()).with("Allow", "POST");
-        let text =
-            "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: text/plain\r\nAllow: POST\r\nContent-Length: 2\r\n\r\nno";
-        assert_eq!(String::from_utf8(answer.to_bytes()).unwrap(), text);
     }
 }

@@ -1,0 +1,351 @@
+//! Delivery: what is kept, what is dropped, when the next attempt comes (contract section 7), over a real socket; and
+//! months of it, with a clock that the test turns.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::{Home, PATIENCE, arrived, connection, key, settle, wait_until};
+use vms_collector::{Collector, Reply, RetryAfter, black_hole, closed_port};
+use vms_telemetry::config::Environment;
+use vms_telemetry::envelope::Destination;
+use vms_telemetry::event::{Event, Field, Kind, Value, timestamp};
+use vms_telemetry::sender::{Delivery, Next};
+use vms_telemetry::session::{Change, UsageDataPolicy};
+use vms_telemetry::spool::{BYTE_LIMIT, EVENT_LIMIT};
+use vms_telemetry::transport::{Answer, NoAnswer, ProxyChoice, Transport};
+
+/// What is left after one attempt with three events, and what the user is told.
+struct Left {
+    pending: usize,
+    accepted: usize,
+    requests: usize,
+    words: Option<String>,
+    pause: Option<i64>,
+}
+
+/// Makes one attempt with three events against such a reply.
+fn attempt(replies: &[Reply]) -> Left {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    collector.script(replies);
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    for index in 0..3 {
+        delivery.spool.put(&event(Utc::now() + TimeDelta::microseconds(index))).unwrap();
+    }
+    let mut transport = delivery_transport(&delivery);
+    let now = Utc::now();
+    let next = delivery.attempt(&mut transport, now).unwrap();
+    let pause = match next {
+        Next::Rest => None,
+        Next::At(time) => Some((time - now).num_seconds() + 1),
+    };
+    collector.release();
+    Left {
+        pending: delivery.spool.entries().unwrap().len(),
+        accepted: collector.accepted_for(&key).len(),
+        requests: collector.requests(),
+        words: delivery.memory().last_failure,
+        pause,
+    }
+}
+
+fn delivery(home: &Home, connection_string: &str) -> Delivery {
+    Delivery::new(&home.paths(), Environment::default(), connection_string.parse::<Destination>().unwrap())
+}
+
+fn delivery_transport(delivery: &Delivery) -> vms_telemetry::transport::Https {
+    use vms_telemetry::transport::Https;
+    let permit = || Some(tempfile::tempfile().unwrap());
+    let track = delivery.destination.track.clone();
+    Https::new(track, &ProxyChoice::Environment, &Environment::default(), std::sync::Arc::new(permit)).unwrap()
+}
+
+fn event(time: DateTime<Utc>) -> Event {
+    let mut event = Event::new(Kind::NewSession, time, "1.2.3", uuid::Uuid::from_u128(1), uuid::Uuid::new_v4());
+    event.set(Field::OSDescription, Value::Text("Test OS 1".to_owned()));
+    event
+}
+
+#[test]
+fn d4_what_is_taken_is_gone() {
+    let left = attempt(&[Reply::Normal]);
+    assert_eq!((left.pending, left.accepted, left.requests, left.words, left.pause), (0, 3, 1, None, None));
+}
+
+#[test]
+fn d4_a_permanent_refusal_is_dropped() {
+    for status in [400, 402, 404, 405, 413, 415] {
+        let left = attempt(&[Reply::Status(status)]);
+        assert_eq!((left.pending, left.accepted, left.requests), (0, 0, 1), "{status}");
+    }
+}
+
+#[test]
+fn d4_a_passing_refusal_is_kept_and_waits_with_its_reason() {
+    for status in [401, 403, 408, 429, 439, 500, 502, 503, 504] {
+        let left = attempt(&[Reply::Status(status)]);
+        assert_eq!((left.pending, left.accepted, left.requests), (3, 0, 1), "{status}");
+        assert!(left.words.unwrap().contains(&status.to_string()));
+        let least = if status == 439 { 3600 } else { 10 };
+        assert!((least..=least * 3 / 2 + 1).contains(&left.pause.unwrap()), "{status}: {:?}", left.pause);
+    }
+}
+
+#[test]
+fn d4_retry_after_is_honoured_in_both_forms() {
+    for (retry_after, least) in
+        [(RetryAfter::Seconds(120), 120), (RetryAfter::DateIn(300), 298), (RetryAfter::Seconds(999_999), 86_400)]
+    {
+        let left = attempt(&[Reply::RetryAfter(429, retry_after)]);
+        assert_eq!(left.pending, 3);
+        assert!((least..=least + 3).contains(&left.pause.unwrap()), "{:?}", left.pause);
+    }
+    let left = attempt(&[Reply::RetryAfter(503, RetryAfter::Text("soon".to_owned()))]);
+    assert!((10..=16).contains(&left.pause.unwrap()));
+}
+
+#[test]
+fn d4_of_a_partial_answer_only_what_it_marks_stays() {
+    let left = attempt(&[Reply::Partial(vec![(0, 400), (1, 500)])]);
+    assert_eq!((left.pending, left.accepted), (1, 1));
+    assert!(left.pause.is_some());
+    let left = attempt(&[Reply::Partial(vec![(0, 400)])]);
+    assert_eq!((left.pending, left.accepted, left.pause), (0, 2, None));
+    let left = attempt(&[Reply::Partial(vec![(7, 500), (usize::MAX, 500)])]);
+    assert_eq!((left.pending, left.accepted), (0, 3));
+}
+
+#[test]
+fn d4_whatever_is_no_answer_keeps_everything() {
+    let table = [(Reply::Drop, "cut off"), (Reply::Garbage, "not HTTP"), (Reply::EndlessHead, "not HTTP")];
+    for (reply, words) in table {
+        let left = attempt(std::slice::from_ref(&reply));
+        assert_eq!((left.pending, left.requests), (3, 1), "{reply:?}");
+        let said = left.words.unwrap();
+        assert!(said.contains(words), "{reply:?}: {said}");
+    }
+}
+
+#[test]
+fn d4_an_answer_byte_by_byte_cut_short_or_endless_is_an_answer() {
+    for reply in [Reply::Slow(Duration::from_millis(1)), Reply::Truncated, Reply::OversizedBody] {
+        let left = attempt(std::slice::from_ref(&reply));
+        assert_eq!((left.pending, left.accepted, left.requests), (0, 3, 1), "{reply:?}");
+    }
+}
+
+#[test]
+fn d4_a_server_that_nobody_reaches_is_named_in_words_without_its_address() {
+    let nobody = closed_port().unwrap();
+    let silent = black_hole().unwrap();
+    let table = [(nobody.connection_string(&key()), "refused"), (silent.connection_string(&key()), "in time")];
+    for (connection_string, words) in table {
+        let home = Home::new();
+        let delivery = delivery(&home, &connection_string);
+        delivery.spool.put(&event(Utc::now())).unwrap();
+        let next = delivery.attempt(&mut delivery_transport(&delivery), Utc::now()).unwrap();
+        assert!(matches!(next, Next::At(_)));
+        let said = delivery.memory().last_failure.unwrap();
+        assert!(said.contains(words) && !said.contains("127"), "{said}");
+        assert_eq!(delivery.spool.entries().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn d4_a_redirection_is_followed_remembered_and_bounded() {
+    let (home, key) = (Home::new(), key());
+    let (first, second) = (Collector::start().unwrap(), Collector::start().unwrap());
+    first.always(Reply::Redirect(308, format!("{}v2.1/track", second.url())));
+    let session = home.session(&first.connection_string(&key), &[]);
+    arrived(&second, &key, 1);
+    settle(&session);
+    session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    arrived(&second, &key, 2);
+    assert_eq!(first.requests(), 1, "the session remembers where it was sent");
+
+    let circle = Collector::start().unwrap();
+    circle.always(Reply::Redirect(307, format!("{}v2.1/track", circle.url())));
+    let home = Home::new();
+    let delivery = delivery(&home, &circle.connection_string(&key));
+    delivery.spool.put(&event(Utc::now())).unwrap();
+    assert!(matches!(delivery.attempt(&mut delivery_transport(&delivery), Utc::now()).unwrap(), Next::At(_)));
+    assert_eq!((circle.requests(), delivery.spool.entries().unwrap().len()), (6, 1));
+}
+
+#[test]
+fn d3_a_request_whose_answer_is_lost_is_sent_twice_at_worst() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    collector.script(&[Reply::Lost]);
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    delivery.spool.put(&event(Utc::now())).unwrap();
+    let mut transport = delivery_transport(&delivery);
+    let Next::At(time) = delivery.attempt(&mut transport, Utc::now()).unwrap() else { panic!("it must wait") };
+    assert_eq!(delivery.attempt(&mut transport, time).unwrap(), Next::Rest);
+    assert_eq!(collector.accepted_for(&key).len(), 2);
+}
+
+#[test]
+fn d5_a_dead_proxy_means_no_sending_and_never_a_direct_connection() {
+    // A proxy that hears the request and hangs up.
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://user:secret-word@{}", proxy.local_addr().unwrap());
+    let heard = std::thread::spawn(move || {
+        let (stream, _) = proxy.accept().unwrap();
+        let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+        let head: Vec<String> = head.collect();
+        (&stream).write_all(b"HTTP/1.1 502 no\r\n\r\n").unwrap();
+        head[0].clone()
+    });
+    let destination = format!("InstrumentationKey={};IngestionEndpoint=https://nobody.invalid/", key());
+    for from_host in [false, true] {
+        let home = Home::new();
+        let variables: &[(&str, &str)] = if from_host { &[] } else { &[("https_proxy", &address)] };
+        let session = if from_host {
+            let closed = closed_port().unwrap();
+            let session = home.session_with_proxy(&destination);
+            assert!(!session.is_sending(), "nothing is sent before the host has named the proxy");
+            let proxy = Some(ProxyChoice::Address(closed.url().trim_end_matches('/').to_owned()));
+            session.set_config(Change { proxy, ..Change::default() }).unwrap();
+            session
+        } else {
+            home.session(&destination, variables)
+        };
+        wait_until(|| session.state().delivery.last_failure.is_some());
+        let said = session.state().delivery.last_failure.unwrap();
+        assert!(said.contains("proxy"), "{said}");
+        assert!(!said.contains("secret-word") && !said.contains("127.0"), "{said}");
+        assert_eq!(home.spool().entries().unwrap().len(), 1);
+    }
+    assert_eq!(heard.join().unwrap(), "CONNECT nobody.invalid:443 HTTP/1.1");
+}
+
+#[test]
+fn d5_c10_consent_withdrawn_while_the_server_is_reached_sends_no_byte() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    delivery.spool.put(&event(Utc::now())).unwrap();
+    let settings = home.paths().settings();
+    // The permit is asked when the connection is up and the bytes are ready: that is the moment in which another process
+    // opts out here.
+    let permit = move || {
+        std::fs::write(&settings, r#"{ "ApplicationInsights": { "Enabled": false } }"#).unwrap();
+        None
+    };
+    let track = delivery.destination.track.clone();
+    let environment = Environment::default();
+    let mut transport =
+        vms_telemetry::transport::Https::new(track, &ProxyChoice::Direct, &environment, std::sync::Arc::new(permit))
+            .unwrap();
+    assert_eq!(delivery.attempt(&mut transport, Utc::now()).unwrap(), Next::Rest);
+    assert_eq!(collector.requests(), 0);
+    assert_eq!(delivery.spool.entries().unwrap(), []);
+}
+
+/// A network where nothing answers, which counts the attempts.
+struct BlackHole {
+    attempts: Vec<DateTime<Utc>>,
+    now: DateTime<Utc>,
+}
+
+impl Transport for BlackHole {
+    fn post(&mut self, _: &[u8]) -> Result<Answer, NoAnswer> {
+        self.attempts.push(self.now);
+        Err(NoAnswer::Failed("no answer came in time".to_owned()))
+    }
+}
+
+#[test]
+fn d7_an_import_a_minute_for_a_month_makes_at_most_an_attempt_an_hour() {
+    let home = Home::new();
+    let delivery = delivery(&home, &format!("InstrumentationKey={}", key()));
+    let start = Utc::now();
+    let mut network = BlackHole { attempts: Vec::new(), now: start };
+    for minute in 0..30 * 24 * 60 {
+        network.now = start + TimeDelta::minutes(minute);
+        // Few events keep this test short; how many wait does not matter to the attempts.
+        if minute % (12 * 60) == 0 {
+            delivery.spool.put(&event(network.now)).unwrap();
+        }
+        let now = network.now;
+        assert!(matches!(delivery.attempt(&mut network, now).unwrap(), Next::At(_)));
+    }
+    let day = |day: i64| {
+        let (from, to) = (start + TimeDelta::days(day), start + TimeDelta::days(day + 1));
+        network.attempts.iter().filter(|time| (from..to).contains(*time)).count()
+    };
+    assert!(day(0) <= 33, "{}", day(0));
+    for later in 1..30 {
+        assert!((12..=24).contains(&day(later)), "{}", day(later));
+    }
+    assert!(delivery.spool.entries().unwrap().len() <= EVENT_LIMIT);
+}
+
+#[test]
+fn d6_d2_a_site_off_the_network_for_ninety_days_loses_nothing() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    let end = Utc::now();
+    let mut network = BlackHole { attempts: Vec::new(), now: end };
+    let mut recorded = Vec::new();
+    for third in 0..89 * 3 {
+        network.now = end - TimeDelta::days(89) + TimeDelta::hours(8 * third);
+        let event = event(network.now);
+        recorded.push((event.session(), timestamp(event.time())));
+        delivery.spool.put(&event).unwrap();
+        let now = network.now;
+        delivery.attempt(&mut network, now).unwrap();
+        let bytes: u64 = std::fs::read_dir(delivery.spool.folder())
+            .unwrap()
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum();
+        assert!(bytes <= BYTE_LIMIT);
+    }
+    let mut transport = delivery_transport(&delivery);
+    let mut now = end;
+    while let Next::At(time) = delivery.attempt(&mut transport, now).unwrap() {
+        now = time;
+    }
+    let received = arrived(&collector, &key, recorded.len());
+    for (item, (session, occurred)) in received.iter().zip(&recorded) {
+        let properties = &item.envelope["data"]["baseData"]["properties"];
+        assert_eq!(properties["SessionId"], session.as_str());
+        let time = properties.get("OccurredAt").unwrap_or(&item.envelope["time"]);
+        assert_eq!(time, occurred.as_str());
+    }
+    assert_eq!(delivery.spool.entries().unwrap(), []);
+}
+
+#[test]
+fn d7_a_clock_that_jumps_years_does_not_stop_delivery() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    let now = Utc::now();
+    // The clock was ten years ahead when an attempt failed.
+    let ahead = now + TimeDelta::days(3650);
+    delivery.spool.put(&event(ahead)).unwrap();
+    let mut network = BlackHole { attempts: Vec::new(), now: ahead };
+    delivery.attempt(&mut network, ahead).unwrap();
+    // It is right again: the pause of the future does not count, and the event goes out as of now.
+    assert_eq!(delivery.attempt(&mut delivery_transport(&delivery), now).unwrap(), Next::Rest);
+    assert_eq!(arrived(&collector, &key, 1)[0].envelope["time"], timestamp(now));
+}
+
+#[test]
+fn d2_a_spool_full_of_other_peoples_files_sends_ours_and_touches_none_of_theirs() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let spool = home.paths().spool();
+    std::fs::create_dir_all(spool.join("a folder.json")).unwrap();
+    for index in 0..500 {
+        std::fs::write(spool.join(format!("{index}.json")), "{}").unwrap();
+    }
+    let session = home.session(&collector.connection_string(&key), &[]);
+    arrived(&collector, &key, 1);
+    settle(&session);
+    let ours =
+        home.files().iter().filter(|file| file.ends_with("delivery.json") || file.ends_with("sender.lock")).count();
+    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 501 + ours);
+    assert_eq!(collector.wait_for(Some(&key), 1, PATIENCE).len(), 1);
+}
