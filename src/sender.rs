@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
@@ -34,6 +34,10 @@ const STACK: usize = 512 * 1024;
 /// Largest `delivery.json` that is read.
 const MEMORY_LIMIT: u64 = 4_096;
 
+/// A request begins when no event followed for so long …
+const GATHERING: Duration = Duration::from_millis(10);
+/// … or after this.
+const LONGEST_GATHERING: Duration = Duration::from_millis(50);
 /// First pause after a failure (D4).
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// Longest pause (D4).
@@ -265,6 +269,19 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Waits until no event followed for a moment, so that those of a burst share a request and a process that is about
+    /// to die does not begin one; gives where to send and through which proxy.
+    fn gather(&self) -> (Uri, ProxyChoice) {
+        let stop = Instant::now() + LONGEST_GATHERING;
+        let mut state = self.state();
+        while std::mem::take(&mut state.kicked) && Instant::now() < stop {
+            state = self.wake.wait_timeout(state, GATHERING).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        (state.track.clone(), state.proxy.clone())
+    }
+}
+
 impl Sender {
     /// Prepares a sender; no thread starts before [`Sender::kick`].
     pub fn new(delivery: Delivery, proxy: ProxyChoice) -> Self {
@@ -313,11 +330,7 @@ fn run(delivery: &Arc<Delivery>, shared: &Shared) {
     // A panic here must not leave `running` behind: later events would never go out.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         loop {
-            let (mut track, proxy) = {
-                let mut state = shared.state();
-                state.kicked = false;
-                (state.track.clone(), state.proxy.clone())
-            };
+            let (mut track, proxy) = shared.gather();
             let next = attempt(delivery, &mut track, &proxy);
             shared.state().track = track;
             match next {
