@@ -4,10 +4,9 @@
 //! follows a choice that another process stored. Whatever is in doubt counts as a no.
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use crate::error::Result;
-use crate::settings::{self, Settings, truth};
+use crate::settings::{Settings, truth};
 
 /// Who decided a value. The numbers are those of the C header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +141,7 @@ fn spelled(value: &str, before: Option<Spelled>) -> Spelled {
 }
 
 /// Decides whether telemetry is on: it is when nothing says no.
-pub fn consent(environment: &Environment, file: &Result<Settings>) -> Decision {
+fn consent(environment: &Environment, file: &Result<Settings>) -> Decision {
     let off = |layer, words| Decision { on: false, layer, words };
     if let Some((layer, words)) = environment.refusal() {
         return off(layer, words);
@@ -175,7 +174,7 @@ pub fn consent(environment: &Environment, file: &Result<Settings>) -> Decision {
 }
 
 /// Decides whether events go to the raw log as well; with telemetry off there is nothing to log (L4).
-pub fn logging(environment: &Environment, file: &Result<Settings>) -> Decision {
+fn logging(environment: &Environment, file: &Result<Settings>) -> Decision {
     let (on, layer) = match (environment.log, file) {
         (Some(spelled), _) => (spelled.on, Layer::Environment),
         (None, Ok(Settings { log: Some(on), .. })) => (*on, Layer::SettingsFile),
@@ -190,9 +189,18 @@ pub fn logging(environment: &Environment, file: &Result<Settings>) -> Decision {
     Decision { on, layer, words: format!("decided by {who}") }
 }
 
-/// Reads the settings file and decides.
-pub fn consent_now(environment: &Environment, settings_file: &Path) -> Decision {
-    consent(environment, &settings::read(settings_file))
+/// What is decided at one moment.
+#[derive(Clone, Debug)]
+pub struct Decisions {
+    /// Whether telemetry is on.
+    pub telemetry: Decision,
+    /// Whether events go to the raw log.
+    pub log: Decision,
+}
+
+/// Decides from the environment and from what reading the settings file gave.
+pub fn decide(environment: &Environment, file: &Result<Settings>) -> Decisions {
+    Decisions { telemetry: consent(environment, file), log: logging(environment, file) }
 }
 
 #[cfg(test)]

@@ -15,11 +15,12 @@ use flate2::{Compression, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
 
-use crate::config::{self, Environment};
+use crate::config::{self, Decision, Decisions, Environment, Layer};
 use crate::durable::{self, Hold, Sync};
 use crate::envelope::{Destination, envelope};
 use crate::error::Result;
 use crate::paths::Paths;
+use crate::settings;
 use crate::spool::{Entry, Spool};
 use crate::transport::{Https, NoAnswer, ProxyChoice, Transport, verdict};
 
@@ -29,7 +30,7 @@ const BATCH_EVENTS: usize = 100;
 const BATCH_BYTES: usize = 256 * 1024;
 /// The name of the background thread.
 pub const THREAD: &str = "vms-telemetry";
-/// The thread's stack: a TLS handshake needs a fifth of it.
+/// The thread's stack: a TLS handshake needs half of it where nothing is optimized.
 const STACK: usize = 512 * 1024;
 /// Largest `delivery.json` that is read.
 const MEMORY_LIMIT: u64 = 4_096;
@@ -94,19 +95,24 @@ impl Delivery {
         }
     }
 
+    /// Decides anew, from the environment that the session began with and the settings file as it is now.
+    pub fn decide(&self) -> Decisions {
+        let mut decisions = config::decide(&self.environment, &settings::read(&self.settings));
+        if decisions.telemetry.on && self.refused.load(Ordering::SeqCst) {
+            let words = "a VMS forbids usage data collection; that could not be stored and holds for this session";
+            decisions.telemetry = Decision { on: false, layer: Layer::VmsPolicy, words: words.to_owned() };
+        }
+        decisions
+    }
+
     /// Tells whether telemetry is on at this moment.
     pub fn consents(&self) -> bool {
-        !self.refuses() && config::consent_now(&self.environment, &self.settings).on
+        self.decide().telemetry.on
     }
 
     /// Switches this session off, or back to what environment and settings say.
     pub fn refuse(&self, refused: bool) {
         self.refused.store(refused, Ordering::SeqCst);
-    }
-
-    /// Tells whether this session is switched off by itself.
-    pub fn refuses(&self) -> bool {
-        self.refused.load(Ordering::SeqCst)
     }
 
     /// Asks for consent for the bytes that go out while the answer is held: whoever opts out waits for that moment, and

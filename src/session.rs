@@ -12,7 +12,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::config::{self, Decision, Environment, Layer};
+use crate::config::{self, Decision, Decisions, Environment, Layer};
 use crate::envelope::{BUILT_IN, Destination};
 use crate::error::{Error, Result};
 use crate::event::{Event, Field, Kind, Value};
@@ -174,11 +174,6 @@ impl Session {
         self.work.as_ref().is_ok_and(|work| work.sender.delivery().consents())
     }
 
-    fn logs(&self) -> bool {
-        let settings = |work: &Work| settings::read(&work.paths.settings());
-        self.work.as_ref().is_ok_and(|work| config::logging(&self.environment, &settings(work)).on)
-    }
-
     fn work(&self) -> Result<&Work> {
         self.work.as_ref().map_err(|words| Error::Unusable(words.clone()))
     }
@@ -223,26 +218,24 @@ impl Session {
     /// Stores an event for the sender: the one way that every event takes.
     fn record(&self, event: &Event, inner: &mut Inner) -> Result<Outcome> {
         let work = self.work()?;
-        let spool = &work.sender.delivery().spool;
-        let stored = spool.put(event).and_then(|entry| {
-            if self.consents() {
-                return Ok(Outcome::Recorded);
+        let delivery = work.sender.delivery();
+        let outcome = delivery.spool.put(event).and_then(|entry| {
+            let decisions = delivery.decide();
+            if !decisions.telemetry.on {
+                return delivery.spool.remove(&entry).map(|()| Outcome::Off);
             }
-            spool.remove(&entry).map(|()| Outcome::Off)
+            if decisions.log.on
+                && let Err(error) = log::append(work.paths.log_folder(), event, delivery.destination.key)
+            {
+                inner.failure = Some(error.to_string());
+            }
+            Ok(Outcome::Recorded)
         });
-        let logged = match stored {
-            Ok(Outcome::Recorded) if self.logs() => {
-                log::append(work.paths.log_folder(), event, work.sender.delivery().destination.key)
-            }
-            _ => Ok(()),
-        };
-        if let Some(error) = stored.as_ref().err().or(logged.as_ref().err()) {
-            inner.failure = Some(error.to_string());
+        match &outcome {
+            Ok(_) => work.sender.kick(),
+            Err(error) => inner.failure = Some(error.to_string()),
         }
-        if stored.is_ok() {
-            work.sender.kick();
-        }
-        stored
+        outcome
     }
 
     /// Notes a connection and records its `NewVmsSession`. Gives the number by which it is closed.
@@ -349,27 +342,21 @@ impl Session {
     /// Shows what holds at this moment.
     pub fn state(&self) -> State {
         let failure = self.inner().failure.clone();
-        let (file, pending, delivery) = match &self.work {
+        match &self.work {
             Ok(work) => {
                 let delivery = work.sender.delivery();
+                let Decisions { telemetry, log } = delivery.decide();
                 let pending = delivery.spool.entries().map_or(0, |entries| entries.len());
-                (settings::read(&delivery.settings), pending, delivery.memory())
+                State { telemetry, log, pending, delivery: delivery.memory(), failure }
             }
-            Err(_) => (Ok(Settings::default()), 0, Memory::default()),
-        };
-        let mut telemetry = config::consent(&self.environment, &file);
-        match &self.work {
-            Err(words) if telemetry.on => {
-                telemetry = Decision { on: false, layer: Layer::Unusable, words: words.clone() };
+            Err(words) => {
+                let Decisions { mut telemetry, log } = config::decide(&self.environment, &Ok(Settings::default()));
+                if telemetry.on {
+                    telemetry = Decision { on: false, layer: Layer::Unusable, words: words.clone() };
+                }
+                State { telemetry, log, pending: 0, delivery: Memory::default(), failure }
             }
-            Ok(work) if telemetry.on && work.sender.delivery().refuses() => {
-                let words = "a VMS forbids usage data collection; that could not be stored and holds for this session";
-                telemetry = Decision { on: false, layer: Layer::VmsPolicy, words: words.to_owned() };
-            }
-            _ => {}
         }
-        let log = config::logging(&self.environment, &file);
-        State { telemetry, log, pending, delivery, failure }
     }
 
     /// Gives the paths that the session works with, where it has any.

@@ -45,24 +45,28 @@ pub struct Spool {
 /// A waiting event, known by its file's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
+    name: String,
     microseconds: i64,
-    id: Uuid,
     bytes: u64,
 }
 
 impl Entry {
-    fn parse(name: &str) -> Option<Self> {
-        let mut parts = name.strip_suffix(".json")?.split('-');
-        let entry = Self {
-            microseconds: parts.next()?.parse().ok()?,
-            id: Uuid::try_parse(parts.next()?).ok()?,
-            bytes: parts.next()?.parse().ok()?,
-        };
-        (entry.name() == name).then_some(entry)
+    fn new(microseconds: i64, bytes: u64) -> Self {
+        Self { name: format!("{microseconds:018}-{}-{bytes}.json", Uuid::new_v4().simple()), microseconds, bytes }
     }
 
-    fn name(&self) -> String {
-        format!("{:018}-{}-{}.json", self.microseconds, self.id.simple(), self.bytes)
+    /// Reads a file's name; `None` where it is not one of ours.
+    fn parse(name: String) -> Option<Self> {
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let mut parts = name.strip_suffix(".json")?.split('-');
+        let (time, id, bytes) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_plain = time.len() == 18 && is_number(time) && is_id && is_number(bytes) && !bytes.starts_with('0');
+        if !is_plain || parts.next().is_some() {
+            return None;
+        }
+        let (microseconds, bytes) = (time.parse().ok()?, bytes.parse().ok()?);
+        Some(Self { name, microseconds, bytes })
     }
 
     fn is_older(&self, age: TimeDelta, now: DateTime<Utc>) -> bool {
@@ -88,11 +92,7 @@ impl Spool {
     /// [`Error::File`]; then nothing was stored.
     pub fn put(&self, event: &Event) -> Result<Entry> {
         let content = serde_json::to_vec(event).map_err(|error| Error::file("write", &self.folder)(error.into()))?;
-        let entry = Entry {
-            microseconds: event.time().timestamp_micros().max(0),
-            id: Uuid::new_v4(),
-            bytes: content.len() as u64,
-        };
+        let entry = Entry::new(event.time().timestamp_micros().max(0), content.len() as u64);
         self.make_room(entry.bytes, event.time())?;
         durable::write(&self.path(&entry), &content, Sync::No)?;
         Ok(entry)
@@ -118,7 +118,7 @@ impl Spool {
     /// # Errors
     /// [`Error::File`].
     pub fn entries(&self) -> Result<Vec<Entry>> {
-        let mut entries: Vec<Entry> = self.names()?.iter().filter_map(|name| Entry::parse(name)).collect();
+        let mut entries: Vec<Entry> = self.names()?.into_iter().filter_map(Entry::parse).collect();
         entries.sort_unstable();
         Ok(entries)
     }
@@ -164,8 +164,9 @@ impl Spool {
     pub fn purge(&self) -> Result<()> {
         let mut outcome = Ok(());
         for name in self.names()? {
-            if Entry::parse(&name).is_some() || is_temporary(&name) {
-                outcome = outcome.and(durable::remove(&self.folder.join(name)));
+            let path = self.folder.join(&name);
+            if is_temporary(&name) || Entry::parse(name).is_some() {
+                outcome = outcome.and(durable::remove(&path));
             }
         }
         outcome
@@ -184,7 +185,7 @@ impl Spool {
     }
 
     fn path(&self, entry: &Entry) -> PathBuf {
-        self.folder.join(entry.name())
+        self.folder.join(&entry.name)
     }
 }
 
@@ -270,19 +271,22 @@ mod tests {
 
     #[test]
     fn names_that_are_not_ours_do_not_parse() {
-        let good = Entry { microseconds: 5, id: Uuid::nil(), bytes: 7 }.name();
-        assert!(Entry::parse(&good).is_some());
+        let good = Entry::new(5, 7).name;
+        assert_eq!(Entry::parse(good.clone()).map(|entry| (entry.microseconds, entry.bytes)), Some((5, 7)));
         for bad in [
             String::new(),
             good.replace(".json", ".jso"),
-            good.replace("-7", "-07"),
-            good.replace("-7", "-+7"),
-            good.replace("-7", "-99999999999999999999"),
+            good.replace("-7.", "-07."),
+            good.replace("-7.", "-+7."),
+            good.replace("-7.", "-."),
+            good.replace("-7.", "-7-7."),
+            good.replace("-7.", "-99999999999999999999."),
             good.replacen('0', "", 1),
             format!("-{good}"),
             good.to_uppercase(),
+            "999999999999999999999-x-7.json".to_owned(),
         ] {
-            assert!(Entry::parse(&bad).is_none(), "{bad}");
+            assert!(Entry::parse(bad.clone()).is_none(), "{bad}");
         }
     }
 }

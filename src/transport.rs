@@ -28,6 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest answer that is read: 500 refused items make about 60 KB.
 const ANSWER_LIMIT: u64 = 256 * 1024;
+/// Bytes of a connection's buffer in each direction: requests and answers are small, and so is the memory they take.
+const BUFFER: usize = 16 * 1024;
 /// Most redirections that are followed for one batch (D4).
 const REDIRECTION_LIMIT: usize = 5;
 /// Longest wait that the server can ask for.
@@ -103,6 +105,8 @@ impl Https {
             .accept("application/json")
             .accept_encoding("")
             .max_idle_connections(1)
+            .input_buffer_size(BUFFER)
+            .output_buffer_size(BUFFER)
             .tls_config(tls::config())
             .proxy(find_proxy(&track, proxy, environment)?)
             .build();

@@ -5,13 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use vms_collector::Collector;
+use vms_collector::tls::{Authority, Leaf};
 
 use crate::build;
-use crate::tools::{Outcome, dotnet, isolate, root, run};
+use crate::tools::{Outcome, cargo, dotnet, isolate, root, run};
 
 /// Fresh processes a figure.
 const ROUNDS: usize = 15;
@@ -83,7 +82,7 @@ pub fn run_all() -> Outcome<()> {
         }
     }
     print(&candidates, &collector);
-    Ok(())
+    run(cargo().args(["bench", "--quiet", "--locked", "--package", "vms-telemetry", "--bench", "hot_path"]))
 }
 
 fn measure(
@@ -109,27 +108,11 @@ fn measure(
 }
 
 /// Starts a collector that speaks HTTPS, and stores the authority that its certificate comes from.
-fn collector(authority: &Path) -> Outcome<Collector> {
-    let words = |error: rcgen::Error| format!("no certificate can be made: {error}");
-    let mut parameters = rcgen::CertificateParams::new(Vec::new()).map_err(words)?;
-    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    parameters.distinguished_name.push(rcgen::DnType::CommonName, "vms-telemetry bench");
-    let authority_key = rcgen::KeyPair::generate().map_err(words)?;
-    let issuer = parameters.self_signed(&authority_key).map_err(words)?;
-    std::fs::write(authority, issuer.pem())
-        .map_err(|error| format!("{} cannot be written: {error}", authority.display()))?;
-    let key = rcgen::KeyPair::generate().map_err(words)?;
-    let leaf = rcgen::CertificateParams::new(["localhost".to_owned()]).map_err(words)?;
-    let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(parameters, authority_key)).map_err(words)?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|server| {
-            server.with_no_client_auth().with_single_cert(vec![leaf.der().clone(), issuer.der().clone()], key)
-        })
-        .map_err(|error| format!("no certificate can be used: {error}"))?;
-    Collector::builder().tls(Arc::new(server)).start().map_err(|error| format!("the collector cannot listen: {error}"))
+fn collector(file: &Path) -> Outcome<Collector> {
+    let authority = Authority::new().map_err(|error| format!("no certificate can be made: {error}"))?;
+    std::fs::write(file, authority.pem()).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+    let server = authority.server(Leaf::Good).map_err(|error| format!("no certificate can be made: {error}"))?;
+    Collector::builder().tls(server).start().map_err(|error| format!("the collector cannot listen: {error}"))
 }
 
 fn print(candidates: &[Candidate], collector: &Collector) {

@@ -1,0 +1,227 @@
+//! What users would feel, in figures: `cargo xtask bench` runs this behind the comparison with Microsoft's SDK.
+//!
+//! Nothing is asserted. Where processes are timed, the program starts itself anew with a role.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::net::UdpSocket;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Home, connection, key, wait_until};
+use vms_collector::{Collector, black_hole, closed_port};
+use vms_telemetry::config::Environment;
+use vms_telemetry::paths::Paths;
+use vms_telemetry::platform::private_bytes;
+use vms_telemetry::session::{HostFacts, Session, UsageDataPolicy};
+
+const ROLE: &str = "VMS_BENCH_ROLE";
+const PROFILE: &str = "VMS_BENCH_PROFILE";
+
+fn main() {
+    match std::env::var(ROLE).as_deref() {
+        Ok("once") => once(),
+        Ok("memory") => memory(),
+        _ => {
+            recording();
+            pending_memory();
+            delivering();
+            waiting();
+        }
+    }
+}
+
+/// Starts a session from the environment, as a host does.
+fn session() -> Session {
+    let profile = std::path::PathBuf::from(std::env::var_os(PROFILE).expect("started by this program"));
+    let facts = HostFacts { assembly_version: "1.2.3".to_owned(), ..HostFacts::default() };
+    let paths = Paths::new(&profile.join("local"), &profile.join("state"));
+    Session::start(facts, Environment::read(std::env::vars_os()), Ok(paths)).expect("no connection string of its own")
+}
+
+/// A process of one connection.
+fn once() {
+    let session = session();
+    let (number, _) = session.connect(&connection(UsageDataPolicy::On)).expect("a profile of its own");
+    session.disconnect(number).expect("it is open");
+}
+
+/// A process with 500 events that wait, or with one.
+fn memory() {
+    let session = session();
+    let before = memory_in_use();
+    for _ in 0..499 {
+        session.connect(&connection(UsageDataPolicy::On)).expect("a profile of its own");
+    }
+    println!("{}", memory_in_use().saturating_sub(before));
+}
+
+/// Memory that this process alone holds, in bytes: on Linux the pages that it has written to, elsewhere what the system
+/// has promised it.
+fn memory_in_use() -> u64 {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let dirty = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
+    let kibibytes = dirty.and_then(|line| line.trim_end_matches("kB").trim().parse::<u64>().ok());
+    kibibytes.map_or_else(|| private_bytes().unwrap_or(0), |kibibytes| kibibytes * 1024)
+}
+
+fn percentile(times: &mut [Duration], percent: usize) -> f64 {
+    times.sort_unstable();
+    times[(times.len() * percent / 100).min(times.len() - 1)].as_secs_f64() * 1_000_000.0
+}
+
+fn recording() {
+    let home = Home::new();
+    let session = home.session(&closed_port().expect("a port").connection_string(&key()), &[]);
+    let mut times: Vec<Duration> = (0..1_000)
+        .map(|_| {
+            let start = Instant::now();
+            session.connect(&connection(UsageDataPolicy::On)).expect("a profile of its own");
+            start.elapsed()
+        })
+        .collect();
+    let (first, full) = times.split_at_mut(400);
+    println!("\nrecording an event, with its file on disk (target: under 300 us)");
+    println!(
+        "  a spool that fills up      median {:7.0} us   p99 {:7.0} us",
+        percentile(first, 50),
+        percentile(first, 99)
+    );
+    println!(
+        "  a full spool (500 events)  median {:7.0} us   p99 {:7.0} us",
+        percentile(full, 50),
+        percentile(full, 99)
+    );
+    let files: Vec<u64> = std::fs::read_dir(home.paths().spool())
+        .expect("the spool")
+        .filter_map(|file| Some(file.ok()?.metadata().ok()?.len()))
+        .filter(|length| *length > 100)
+        .collect();
+    println!("  bytes on disk per event    {}", files.iter().sum::<u64>() / files.len().max(1) as u64);
+}
+
+fn child(role: &str, home: &Home, destination: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.env(ROLE, role).env(PROFILE, home.path());
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "DO_NOT_TRACK"] {
+        command.env_remove(name);
+    }
+    command.env("VMS_ApplicationInsights__ConnectionString", destination);
+    command
+}
+
+fn pending_memory() {
+    let home = Home::new();
+    let nobody = closed_port().expect("a port");
+    let output = child("memory", &home, &nobody.connection_string(&key())).output().expect("it runs");
+    let bytes: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(f64::NAN);
+    println!(
+        "\nprivate memory with 500 events pending, more than with none (target: under 2 MiB): {:.2} MiB",
+        bytes / 1_048_576.0
+    );
+}
+
+fn delivering() {
+    let (home, collector, key) = (Home::new(), Collector::start().expect("a port"), key());
+    let session = home.session(&collector.connection_string(&key), &[]);
+    let mut count = 1;
+    let _ = collector.wait_for(Some(&key), count, common::PATIENCE);
+    let mut times: Vec<Duration> = (0..100)
+        .map(|_| {
+            wait_until(|| session.state().pending == 0);
+            let start = Instant::now();
+            session.connect(&connection(UsageDataPolicy::On)).expect("a profile of its own");
+            count += 1;
+            let _ = collector.wait_for(Some(&key), count, common::PATIENCE);
+            start.elapsed()
+        })
+        .collect();
+    println!(
+        "\nfrom recorded to delivered on loopback: median {:.1} ms   p99 {:.1} ms",
+        percentile(&mut times, 50) / 1000.0,
+        percentile(&mut times, 99) / 1000.0
+    );
+}
+
+/// A name, a connection string, and variables.
+type Scene<'a> = (&'a str, &'a str, Vec<(&'a str, String)>);
+
+/// Processes that import, connect, disconnect and end, where the network is out of order; beside the same with telemetry
+/// off.
+fn waiting() {
+    const ROUNDS: usize = 200;
+    let hole = black_hole().expect("a port").connection_string(&key());
+    let remote = format!("InstrumentationKey={};IngestionEndpoint=https://nobody.invalid/", key());
+    let dead = closed_port().expect("a port");
+    let name_server = NameServer::start();
+    let mut scenes: Vec<Scene<'_>> = vec![
+        ("telemetry off", &hole, vec![("VMS_ApplicationInsights__Enabled", "false".to_owned())]),
+        ("packets are dropped", &hole, vec![]),
+        ("the proxy is dead", &remote, vec![("HTTPS_PROXY", dead.url())]),
+    ];
+    if name_server.is_some() {
+        // A process pays for entering the mount namespace in which the name server is this one; both of these do.
+        scenes.push(("off, in a namespace", &remote, vec![("VMS_ApplicationInsights__Enabled", "false".to_owned())]));
+        scenes.push(("the name server hangs", &remote, vec![]));
+    }
+    let mut times: Vec<Vec<Duration>> = scenes.iter().map(|_| Vec::new()).collect();
+    let homes: Vec<Home> = scenes.iter().map(|_| Home::new()).collect();
+    for _ in 0..ROUNDS {
+        for (index, (name, destination, variables)) in scenes.iter().enumerate() {
+            let mut command = child("once", &homes[index], destination);
+            if let (true, Some(server)) = (name.contains("name"), &name_server) {
+                command = server.wrap(&command);
+            }
+            command.envs(variables.iter().map(|(name, value)| (name, value)));
+            let start = Instant::now();
+            assert!(command.status().expect("it runs").success());
+            times[index].push(start.elapsed());
+        }
+    }
+    println!(
+        "\na whole process: start, connect, disconnect, end ({ROUNDS} each, in turns; target: p99 within 5 ms of off)"
+    );
+    for ((name, ..), times) in scenes.iter().zip(&mut times) {
+        println!(
+            "  {name:24} median {:6.1} ms   p99 {:6.1} ms",
+            percentile(times, 50) / 1000.0,
+            percentile(times, 99) / 1000.0
+        );
+    }
+    if name_server.is_none() {
+        println!("  a name server that hangs needs root on Linux: not measured");
+    }
+}
+
+/// A name server that never answers, for processes in a mount namespace of their own.
+struct NameServer {
+    _socket: UdpSocket,
+    file: tempfile::NamedTempFile,
+}
+
+impl NameServer {
+    fn start() -> Option<Self> {
+        let socket = UdpSocket::bind("127.0.0.53:53").ok()?;
+        let file = tempfile::NamedTempFile::new().ok()?;
+        std::fs::write(file.path(), "nameserver 127.0.0.53\n").ok()?;
+        let server = Self { _socket: socket, file };
+        let allowed = server.wrap(&Command::new("true")).status().is_ok_and(|status| status.success());
+        allowed.then_some(server)
+    }
+
+    /// Runs a command where the system asks this server for names.
+    fn wrap(&self, command: &Command) -> Command {
+        let mut wrapped = Command::new("unshare");
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        wrapped.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(self.file.path());
+        wrapped.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => wrapped.env(name, value),
+                None => wrapped.env_remove(name),
+            };
+        }
+        wrapped
+    }
+}
