@@ -2,6 +2,10 @@
 //!
 //! An attempt runs under `sender.lock`, so that all processes of a user send one request at a time (D4). Between
 //! attempts the lock is free. When the next attempt may come is remembered on disk, for all processes (D7).
+//!
+//! Consent is asked for before a batch is read, and once more when the connection is up and its first bytes are ready
+//! (C10). That second question is asked under the settings' lock, shared, which is held while the bytes go out; whoever
+//! changes the settings holds it alone. So nothing goes out once the call that opted out has returned.
 
 use std::fs::File;
 use std::io::Write;

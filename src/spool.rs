@@ -8,13 +8,19 @@
 //! 1. A process dies while it records. The event lies under a temporary name, is never sent, and its call never
 //!    returned. Strays are removed when they are a day old.
 //! 2. A process dies after it recorded. The file has its final name and goes out with a later session.
-//! 3. A process dies between an answer of the service and the removal of what was sent. That batch is sent once more.
+//! 3. A process ends, in whatever way, while its request is under way or before what was sent is removed. Nobody can know
+//!    whether the service took it: that batch, and no other, is sent once more. A request begins only when no event
+//!    followed for a moment, so that a process that is about to die hardly ever begins one.
 //! 4. Two processes send at once: they do not, the sender holds `sender.lock`, which the operating system releases
 //!    when the process ends.
 //! 5. Two processes make room at once: both remove the oldest; removing what is gone is no failure.
 //! 6. The file was changed or damaged: it does not parse into the closed table of fields, or has another length than
 //!    its name says, and is removed.
-//! 7. Opting out happens while an event is written: see [`crate::session`].
+//! 7. Opting out happens while an event is written: see [`crate::session`]. While a request begins: see
+//!    [`crate::sender`].
+//! 8. The clock jumps: an event from the future is sent as of now, a pause that no answer can have caused is ignored, and
+//!    what is older than 90 days by a clock that jumped ahead is lost, as by any clock.
+//! 9. The disk is full or read-only: the call says so and nothing is recorded; the host goes on.
 
 use std::fs;
 use std::io::ErrorKind;
