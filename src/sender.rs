@@ -22,7 +22,7 @@ use ureq::http::Uri;
 use crate::config::{self, Decision, Decisions, Environment, Layer};
 use crate::durable::{self, Hold, Sync};
 use crate::envelope::{Destination, envelope};
-use crate::error::Result;
+use crate::error;
 use crate::paths::Paths;
 use crate::settings;
 use crate::spool::{Entry, Spool};
@@ -84,6 +84,8 @@ pub struct Delivery {
     settings_lock: PathBuf,
     environment: Environment,
     refused: AtomicBool,
+    /// The newest event of the batch under way: whoever opts out deletes it.
+    in_hand: Mutex<Option<Entry>>,
 }
 
 impl Delivery {
@@ -96,6 +98,7 @@ impl Delivery {
             settings_lock: paths.settings_lock(),
             environment,
             refused: AtomicBool::new(false),
+            in_hand: Mutex::new(None),
         }
     }
 
@@ -120,10 +123,15 @@ impl Delivery {
     }
 
     /// Asks for consent for the bytes that go out while the answer is held: whoever opts out waits for that moment, and
-    /// nothing goes out after his call returned. `None` where telemetry is off.
-    fn permit(&self) -> Option<File> {
-        let lock = durable::lock(&self.settings_lock, Hold::Shared).ok()?;
-        self.consents().then_some(lock)
+    /// nothing goes out after his call returned. A batch that was deleted meanwhile stays behind, even where somebody
+    /// opted in again.
+    fn permit(&self) -> Result<File, NoAnswer> {
+        let lock = durable::lock(&self.settings_lock, Hold::Shared).map_err(|_| {
+            NoAnswer::Failed("the lock of the settings cannot be taken, so consent is not sure".to_owned())
+        })?;
+        let in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = in_hand.as_ref().is_some_and(|entry| self.spool.holds(entry));
+        if is_there && self.consents() { Ok(lock) } else { Err(NoAnswer::Withdrawn) }
     }
 
     fn memory_file(&self) -> PathBuf {
@@ -136,7 +144,7 @@ impl Delivery {
         content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
     }
 
-    fn remember(&self, memory: &Memory) -> Result<()> {
+    fn remember(&self, memory: &Memory) -> error::Result<()> {
         let content = serde_json::to_vec(memory).unwrap_or_default();
         durable::write(&self.memory_file(), &content, Sync::No)
     }
@@ -145,7 +153,7 @@ impl Delivery {
     ///
     /// # Errors
     /// [`crate::error::Error::File`] where the spool cannot be worked with; nothing is sent then.
-    pub fn attempt(&self, transport: &mut dyn Transport, now: DateTime<Utc>) -> Result<Next> {
+    pub fn attempt(&self, transport: &mut dyn Transport, now: DateTime<Utc>) -> error::Result<Next> {
         if !self.consents() || self.spool.entries()?.is_empty() {
             return self.settle();
         }
@@ -163,6 +171,7 @@ impl Delivery {
             if entries.is_empty() {
                 return Ok(Next::Rest);
             }
+            *self.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = entries.last().cloned();
             let (keep, trouble, wait) = match transport.post(&gzip(&body)) {
                 Err(NoAnswer::Withdrawn) => continue,
                 Err(NoAnswer::Failed(words)) => (vec![true; entries.len()], Some(words), None),
@@ -180,7 +189,7 @@ impl Delivery {
     }
 
     /// Leaves nothing to be sent where telemetry is off; touches nothing else.
-    fn settle(&self) -> Result<Next> {
+    fn settle(&self) -> error::Result<Next> {
         if !self.consents() {
             self.spool.purge()?;
         }
@@ -188,7 +197,7 @@ impl Delivery {
     }
 
     /// Reads the oldest events that fit into one request, as the lines of its body.
-    fn batch(&self, now: DateTime<Utc>) -> Result<(Vec<Entry>, String)> {
+    fn batch(&self, now: DateTime<Utc>) -> error::Result<(Vec<Entry>, String)> {
         let (mut entries, mut body) = (Vec::new(), String::new());
         for entry in self.spool.entries()? {
             if entries.len() == BATCH_EVENTS {

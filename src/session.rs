@@ -281,7 +281,7 @@ impl Session {
     /// session at least.
     fn obey_policy(&self, inner: &mut Inner) -> Result<()> {
         let delivery = self.work()?.sender.delivery();
-        if let Err(error) = self.store(Settings { telemetry: Some(false), by_policy: true, log: None }) {
+        if let Err(error) = self.store(Settings { telemetry: Some(false), by_policy: true, log: None }, inner) {
             delivery.refuse(true);
             inner.failure = Some(error.to_string());
             return delivery.spool.purge();
@@ -312,7 +312,8 @@ impl Session {
     /// [`Error::Settings`] and [`Error::File`] where the choice cannot be stored; all is as it was then.
     pub fn set_config(&self, change: Change) -> Result<()> {
         if change.telemetry.is_some() || change.log.is_some() {
-            self.store(Settings { telemetry: change.telemetry, log: change.log, by_policy: false })?;
+            let choice = Settings { telemetry: change.telemetry, log: change.log, by_policy: false };
+            self.store(choice, &mut self.inner())?;
         }
         if let (Some(proxy), Ok(work)) = (change.proxy, &self.work) {
             work.sender.set_proxy(proxy);
@@ -323,20 +324,36 @@ impl Session {
         Ok(())
     }
 
-    /// Stores a choice. What waits in the spool was recorded under another one, and goes.
-    fn store(&self, choice: Settings) -> Result<()> {
+    /// Stores a choice. A "no" deletes what waits; so does a "yes" after a "no", as a process that died in the middle of
+    /// recording may have left something behind. What the environment says is of this process, and deletes nothing.
+    fn store(&self, choice: Settings, inner: &mut Inner) -> Result<()> {
         let work = self.work()?;
         let delivery = work.sender.delivery();
         let change = || settings::change(&work.paths.settings(), &work.paths.settings_lock(), choice);
         match choice.telemetry {
-            Some(true) if !delivery.consents() => {
-                delivery.spool.purge().and_then(|()| change())?;
+            Some(true) => {
+                if settings::read(&delivery.settings)?.telemetry == Some(false) {
+                    delivery.spool.purge()?;
+                }
+                change()?;
                 delivery.refuse(false);
                 Ok(())
             }
-            Some(false) => change().and_then(|()| delivery.spool.purge()),
-            _ => change(),
+            Some(false) => {
+                change()?;
+                // A NewSession that was never sent is sent when telemetry is on again (C4).
+                inner.announced &= !self.waits_to_be_announced(delivery);
+                delivery.spool.purge()
+            }
+            None => change(),
         }
+    }
+
+    fn waits_to_be_announced(&self, delivery: &Delivery) -> bool {
+        let entries = delivery.spool.entries().unwrap_or_default();
+        let events = entries.iter().filter_map(|entry| delivery.spool.read(entry, Utc::now()).ok()?);
+        let id = self.id.to_string();
+        events.filter(|event| event.kind() == Kind::NewSession).any(|event| event.session() == id)
     }
 
     /// Shows what holds at this moment.

@@ -155,6 +155,11 @@ impl Spool {
         }
     }
 
+    /// Tells whether an event still waits.
+    pub fn holds(&self, entry: &Entry) -> bool {
+        self.path(entry).exists()
+    }
+
     /// Removes an event that is sent or refused for good.
     ///
     /// # Errors

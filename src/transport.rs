@@ -53,7 +53,7 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum NoAnswer {
-    /// Telemetry was switched off before the first byte was sent.
+    /// The batch was withdrawn before its first byte was sent: telemetry was switched off.
     Withdrawn,
     /// The network, the proxy or the server failed; in words that name no host.
     Failed(String),
@@ -81,8 +81,8 @@ pub enum ProxyChoice {
     Address(String),
 }
 
-/// Allows bytes to go out for as long as its answer is held; `None` where telemetry is off.
-pub type Permit = Arc<dyn Fn() -> Option<File> + Send + Sync>;
+/// Allows bytes to go out for as long as its answer is held.
+pub type Permit = Arc<dyn Fn() -> Result<File, NoAnswer> + Send + Sync>;
 
 /// The transport of the product.
 pub struct Https {
@@ -172,7 +172,10 @@ impl Https {
             Ok(Answer { status, retry_after, location, body })
         });
         answer.map_err(|trouble| match trouble {
-            Trouble::Other(reason) if reason.is::<Withdrawn>() => NoAnswer::Withdrawn,
+            Trouble::Other(reason) => match reason.downcast::<Closed>() {
+                Ok(closed) => closed.0,
+                Err(_) => NoAnswer::Failed("the request failed".to_owned()),
+            },
             trouble => NoAnswer::Failed(words(&trouble)),
         })
     }
@@ -229,15 +232,15 @@ struct Gate(Permit);
 
 /// The error of a closed gate.
 #[derive(Debug)]
-struct Withdrawn;
+struct Closed(NoAnswer);
 
-impl fmt::Display for Withdrawn {
+impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("telemetry was switched off")
+        f.write_str("the gate is closed")
     }
 }
 
-impl std::error::Error for Withdrawn {}
+impl std::error::Error for Closed {}
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,7 +274,7 @@ impl<In: Connection> Connection for Gated<In> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Trouble> {
-        let _held = (self.permit)().ok_or_else(|| Trouble::Other(Box::new(Withdrawn)))?;
+        let _held = (self.permit)().map_err(|reason| Trouble::Other(Box::new(Closed(reason))))?;
         self.inner.transmit_output(amount, timeout)
     }
 

@@ -58,7 +58,7 @@ fn delivery(home: &Home, connection_string: &str) -> Delivery {
 
 fn delivery_transport(delivery: &Delivery) -> vms_telemetry::transport::Https {
     use vms_telemetry::transport::Https;
-    let permit = || Some(tempfile::tempfile().unwrap());
+    let permit = || Ok(tempfile::tempfile().unwrap());
     let track = delivery.destination.track.clone();
     Https::new(track, &ProxyChoice::Environment, &Environment::default(), std::sync::Arc::new(permit)).unwrap()
 }
@@ -232,7 +232,7 @@ fn d5_c10_consent_withdrawn_while_the_server_is_reached_sends_no_byte() {
     // opts out here.
     let permit = move || {
         std::fs::write(&settings, r#"{ "ApplicationInsights": { "Enabled": false } }"#).unwrap();
-        None
+        Err(NoAnswer::Withdrawn)
     };
     let track = delivery.destination.track.clone();
     let environment = Environment::default();

@@ -10,7 +10,7 @@ use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
 
 use crate::build;
-use crate::tools::{Outcome, cargo, dotnet, isolate, root, run};
+use crate::tools::{Outcome, cargo, isolate, run};
 
 /// Fresh processes a figure.
 const ROUNDS: usize = 15;
@@ -48,20 +48,13 @@ struct Candidate {
 /// Measures and prints the table.
 pub fn run_all() -> Outcome<()> {
     let built = build::all(false)?;
-    for project in ["EmptyModule", "PeerModule"] {
-        let folder = format!("bench/{project}");
-        run(dotnet().args(["publish", &folder, "--configuration", "Release", "--verbosity", "quiet"]))?;
-    }
-    let published = |project: &str| {
-        let file = format!("{project}.psd1");
-        root().join("target/dotnet/publish").join(project).join("release").join(file)
-    };
+    let built_module = |project: &str| build::artifacts(project).join(format!("{project}.psd1"));
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let authority = home.path().join("authority.pem");
     let collector = collector(&authority)?;
     let host = build::program("VmsHost");
     let mut candidates = [
-        Candidate { name: "an empty binary module", module: published("EmptyModule"), send: "", figures: vec![] },
+        Candidate { name: "an empty binary module", module: built_module("EmptyModule"), send: "", figures: vec![] },
         Candidate {
             name: "VmsTelemetry",
             module: built.module.join("VmsTelemetry.psd1"),
@@ -70,7 +63,7 @@ pub fn run_all() -> Outcome<()> {
         },
         Candidate {
             name: "Microsoft.ApplicationInsights 2.22",
-            module: published("PeerModule"),
+            module: built_module("PeerModule"),
             send: SEND_PEERS,
             figures: vec![],
         },

@@ -87,7 +87,7 @@ fn module(natives: &[Option<&PathBuf>]) -> Outcome<PathBuf> {
 }
 
 /// The folder that a managed project is built into.
-fn artifacts(project: &str) -> PathBuf {
+pub fn artifacts(project: &str) -> PathBuf {
     root().join("target/dotnet/bin").join(project).join("release")
 }
 

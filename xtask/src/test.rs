@@ -142,6 +142,8 @@ fn managed(built: &Built, tally: &mut Tally) -> Outcome<()> {
         .env("VMS_TEST_NATIVE", built.native.join(library_name()))
         .env("VMS_TEST_HOST", build::program("VmsHost"))
         .env("VMS_TEST_LIBRARY_HOST", build::program("LibraryHost"))
+        .env("VMS_TEST_FRAMEWORK_HOST", build::artifacts("FrameworkHost").join("FrameworkHost.exe"))
+        .env("VMS_TEST_PEER", build::artifacts("PeerModule").join("PeerModule.psd1"))
         .env("VMS_TEST_COLLECTOR", collector.url());
     let (success, printed) = listen(&mut command)?;
     tally.xunit(success, &printed, &report, HERE)
@@ -161,6 +163,8 @@ fn managed_on_windows(built: &Built, native: &Path, tally: &mut Tally) -> Outcom
         ("VMS_TEST_NATIVE", windows::path(&native.join(windows::LIBRARY))),
         ("VMS_TEST_HOST", windows::path(&host)),
         ("VMS_TEST_LIBRARY_HOST", windows::path(&library_host)),
+        ("VMS_TEST_FRAMEWORK_HOST", windows::path(&build::artifacts("FrameworkHost").join("FrameworkHost.exe"))),
+        ("VMS_TEST_PEER", windows::path(&build::artifacts("PeerModule").join("PeerModule.psd1"))),
         ("VMS_TEST_COLLECTOR", collector.url()),
         ("VMS_TEST_WINE", "1".to_owned()),
         ("POWERSHELL_TELEMETRY_OPTOUT", "1".to_owned()),

@@ -5,10 +5,14 @@ using System.Runtime.InteropServices;
 using Microsoft.ApplicationInsights;
 using Microsoft.ApplicationInsights.DataContracts;
 using Microsoft.ApplicationInsights.Extensibility;
+using Microsoft.ApplicationInsights.Extensibility.Implementation;
 
 namespace PeerModule;
 
-/// <summary>Records <c>NewSession</c> with Microsoft's SDK, as a module does that uses it directly.</summary>
+/// <summary>
+/// Records <c>NewSession</c> with Microsoft's SDK, as a module does that uses it directly, with nothing that names the
+/// computer.
+/// </summary>
 public static class PeerClient
 {
     private static TelemetryConfiguration? s_configuration;
@@ -16,26 +20,29 @@ public static class PeerClient
 
     /// <summary>Makes a client and records the event.</summary>
     /// <param name="connectionString">Where it goes.</param>
+    /// <param name="version">The version of the host.</param>
     /// <returns>The SDK's version.</returns>
-    public static string Start(string connectionString)
+    public static string Start(string connectionString, string version)
     {
         s_configuration = new TelemetryConfiguration { ConnectionString = connectionString };
         s_client = new TelemetryClient(s_configuration);
         string user = Guid.NewGuid().ToString();
         string session = Guid.NewGuid().ToString();
         TelemetryContext context = s_client.Context;
-        context.Component.Version = "1.0.0";
+        context.Component.Version = version;
         context.Cloud.RoleName = "na";
         context.Cloud.RoleInstance = "na";
         context.Session.Id = session;
         context.User.Id = user;
         context.User.AuthenticatedUserId = "na";
+        context.Location.Ip = "0.0.0.0";
+        context.GetInternalContext().NodeName = "na";
         using Process process = Process.GetCurrentProcess();
         var properties = new Dictionary<string, string>
         {
             ["uuid"] = user,
             ["SessionId"] = session,
-            ["AssemblyVersion"] = "1.0.0",
+            ["AssemblyVersion"] = version,
             ["OSDescription"] = RuntimeInformation.OSDescription,
             ["FrameworkDescription"] = RuntimeInformation.FrameworkDescription,
         };

@@ -24,7 +24,8 @@ public sealed class PeerImport : IModuleAssemblyInitializer
         Assembly assembly = new PeerContext(Path.GetDirectoryName(path)!).LoadFromAssemblyPath(path);
         s_client = assembly.GetType("PeerModule.PeerClient", throwOnError: true);
         string? connectionString = Environment.GetEnvironmentVariable("VMS_ApplicationInsights__ConnectionString");
-        Version = (string)s_client!.GetMethod("Start")!.Invoke(null, [connectionString])!;
+        string version = Environment.GetEnvironmentVariable("VMS_PEER_VERSION") ?? "1.0.0";
+        Version = (string)s_client!.GetMethod("Start")!.Invoke(null, [connectionString, version])!;
     }
 
     /// <summary>Sends what was recorded and waits for the answer.</summary>
@@ -35,7 +36,7 @@ public sealed class PeerImport : IModuleAssemblyInitializer
         protected override Assembly? Load(AssemblyName assemblyName)
         {
             string path = Path.Combine(folder, assemblyName.Name + ".dll");
-            return assemblyName.Name != "System.Management.Automation" && File.Exists(path) ? LoadFromAssemblyPath(path) : null;
+            return File.Exists(path) ? LoadFromAssemblyPath(path) : null;
         }
     }
 }

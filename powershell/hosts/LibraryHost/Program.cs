@@ -1,5 +1,6 @@
 using System;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Vms.Telemetry;
 
 namespace LibraryHost;
@@ -15,7 +16,7 @@ internal static class Program
     /// <summary>A site that nobody has.</summary>
     private static readonly Guid s_site = new("01234567-89ab-4cde-8f01-23456789abcd");
 
-    private static int Main(string[] arguments)
+    internal static int Main(string[] arguments)
     {
         var task = arguments.Length == 1 ? arguments[0] : "";
         if (task is not ("run" or "config" or "start-only"))
@@ -26,6 +27,7 @@ internal static class Program
 
         using var session = TelemetrySession.Start(new TelemetryOptions(typeof(Program).Assembly));
         Print("Problem", session.Problem);
+        Print("Framework", RuntimeInformation.FrameworkDescription);
         if (task == "run")
         {
             Run(session);

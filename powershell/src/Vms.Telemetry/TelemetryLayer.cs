@@ -15,6 +15,9 @@ public enum TelemetryLayer
     /// <summary>The environment variable <c>DO_NOT_TRACK</c>.</summary>
     DoNotTrack = 3,
 
+    /// <summary>A VMS whose option "Enable usage data collection" is unchecked.</summary>
+    VmsPolicy = 4,
+
     /// <summary>Telemetry cannot work here, as where there is no folder or the settings file is broken.</summary>
     Unusable = 5,
 }

@@ -32,7 +32,7 @@ public sealed class FailureTests
         // A file in the place of the folder stops an administrator as well.
         var file = sandbox.WriteFile(Path.Combine("local", "Milestone"), "");
 
-        var reason = await ReasonOf(sandbox, "TelemetryReason");
+        var reason = await ReasonOf(sandbox, "LastFailure");
 
         Assert.Contains(file, reason, StringComparison.Ordinal);
     }

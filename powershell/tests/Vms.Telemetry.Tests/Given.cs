@@ -14,6 +14,15 @@ internal static class Given
     /// <summary>The program that uses the library without PowerShell.</summary>
     internal static string LibraryHost => Variable("VMS_TEST_LIBRARY_HOST");
 
+    /// <summary>The program of <see cref="LibraryHost"/> on .NET Framework.</summary>
+    internal static string FrameworkHost => Variable("VMS_TEST_FRAMEWORK_HOST");
+
+    /// <summary>The manifest of the module that records NewSession with Microsoft's SDK.</summary>
+    internal static string Peer => Variable("VMS_TEST_PEER");
+
+    /// <summary>Whether this Windows is Wine.</summary>
+    internal static bool IsWine => Environment.GetEnvironmentVariable("VMS_TEST_WINE") == "1";
+
     /// <summary>The address of the running collector.</summary>
     internal static Uri Collector => new(Variable("VMS_TEST_COLLECTOR"));
 

@@ -48,6 +48,14 @@ internal sealed class Sandbox : IDisposable
         SendTo(Given.Collector.ToString());
     }
 
+    /// <summary>Mono, which runs programs for .NET Framework outside Windows; null: there is none.</summary>
+    internal static string? Mono { get; } = OperatingSystem.IsWindows()
+        ? null
+        : (System.Environment.GetEnvironmentVariable("PATH") ?? "")
+            .Split(Path.PathSeparator)
+            .Select(folder => Path.Combine(folder, "mono"))
+            .FirstOrDefault(File.Exists);
+
     /// <summary>What differs from the tester's own environment; null: the variable is removed.</summary>
     internal Dictionary<string, string?> Environment { get; }
 
@@ -133,6 +141,15 @@ internal sealed class Sandbox : IDisposable
     internal async Task<ChildResult> Library(string task)
     {
         using var child = new Child(Given.LibraryHost, [task], Environment);
+        return await child.End();
+    }
+
+    /// <summary>Runs the same program on .NET Framework, or on Mono.</summary>
+    internal async Task<ChildResult> FrameworkLibrary(string task)
+    {
+        using var child = Mono is { } mono
+            ? new Child(mono, [Given.FrameworkHost, task], Environment)
+            : new Child(Given.FrameworkHost, [task], Environment);
         return await child.End();
     }
 

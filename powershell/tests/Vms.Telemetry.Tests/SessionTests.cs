@@ -38,9 +38,14 @@ public sealed class SessionTests
         Assert.Equal(said["System"], sent.Properties["OSDescription"]);
         Assert.Equal(said["Framework"], sent.Properties["FrameworkDescription"]);
         Assert.Equal(said["Processors"], $"{sent.Measurements["ProcessorCount"]}");
-        // The script looks a moment later, when the engine has grown.
-        var difference = double.Parse(said["Private"], null) - sent.Measurements["PrivateBytes"];
-        Assert.InRange(Math.Abs(difference), 0, 64 << 20);
+        Assert.InRange(sent.Measurements["PrivateBytes"], 1 << 20, 1L << 40);
+        // .NET on Wine does not know its own; else the script looks a moment later, when the engine has grown.
+        if (said["Private"] != "0")
+        {
+            var difference = double.Parse(said["Private"], null) - sent.Measurements["PrivateBytes"];
+            Assert.InRange(Math.Abs(difference), 0, 64 << 20);
+        }
+
         Assert.Equal('4', sent.Properties["SessionId"][14]);
         Assert.Equal('4', sent.Properties["uuid"][14]);
     }
