@@ -6,6 +6,7 @@ use std::process::Command;
 
 use common::native::{Host, compile, program};
 use common::{Home, key};
+use sha1::Digest;
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
 
@@ -28,11 +29,9 @@ fn trust(authority: &Authority, home: &Home, command: &mut Command) {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let der = authority.der();
         let blob = format!("2000000001000000{}{}", hex(&(der.len() as u32).to_le_bytes()), hex(der));
-        // The key's name is the certificate's thumbprint; any name of its own does.
-        let key = format!(
-            r"HKCU\Software\Microsoft\SystemCertificates\Root\Certificates\{}",
-            &hex(&der[der.len() - 20..]).to_uppercase()
-        );
+        // The key's name is the certificate's thumbprint.
+        let thumbprint = hex(&sha1::Sha1::digest(der)).to_uppercase();
+        let key = format!(r"HKCU\Software\Microsoft\SystemCertificates\Root\Certificates\{thumbprint}");
         let done = Command::new("reg")
             .args(["add", &key, "/v", "Blob", "/t", "REG_BINARY", "/d", &blob, "/f"])
             .output()

@@ -16,7 +16,7 @@ use windows_sys::Win32::Security::Authorization::{
 };
 use windows_sys::Win32::Security::{
     CheckTokenMembership, DACL_SECURITY_INFORMATION, GetTokenInformation, OWNER_SECURITY_INFORMATION,
-    PSECURITY_DESCRIPTOR, SetKernelObjectSecurity, TOKEN_QUERY, TOKEN_USER, TokenUser,
+    PSECURITY_DESCRIPTOR, PSID, SetKernelObjectSecurity, TOKEN_QUERY, TOKEN_USER, TokenUser,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_APPEND_DATA, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
@@ -128,9 +128,18 @@ fn user_sid() -> io::Result<String> {
     })?;
     // SAFETY: the call above wrote a TOKEN_USER to the start of the buffer, which is aligned for it.
     let user = unsafe { answer.as_ptr().cast::<TOKEN_USER>().read() };
+    // SAFETY: the security id lies in the buffer, which is alive.
+    unsafe { text_of(user.User.Sid) }
+}
+
+/// Gives a security id in its text form.
+///
+/// # Safety
+/// It is a valid one.
+unsafe fn text_of(sid: PSID) -> io::Result<String> {
     let mut text = null_mut();
-    // SAFETY: the security id lies in the buffer, which is alive; the text is ours to be written to.
-    succeeded(unsafe { ConvertSidToStringSidW(user.User.Sid, &raw mut text) })?;
+    // SAFETY: the security id is valid, as the caller promised; the text is ours to be written to.
+    succeeded(unsafe { ConvertSidToStringSidW(sid, &raw mut text) })?;
     let text = Local(text.cast::<c_void>());
     let units = text.0.cast::<u16>();
     let mut sid = String::new();
@@ -189,6 +198,7 @@ pub fn open_own_log(path: &Path) -> io::Result<File> {
         .access_mode(FILE_APPEND_DATA | FILE_READ_ATTRIBUTES | READ_CONTROL | SYNCHRONIZE)
         .custom_flags(FILE_FLAG_OPEN_REPARSE_POINT)
         .open(path)?;
+    // Where the name is a link, the open file is the link itself, and no plain file.
     if file.metadata()?.is_file() && links(&file)? == 1 && is_own(&file)? {
         Ok(file)
     } else {
@@ -224,6 +234,10 @@ fn is_own(file: &File) -> io::Result<bool> {
         return Err(io::Error::from_raw_os_error(outcome as i32));
     }
     let _descriptor = Local(descriptor);
+    // SAFETY: the owner lies in the descriptor, which is alive.
+    if unsafe { text_of(owner) }? == user_sid()? {
+        return Ok(true);
+    }
     let mut member = 0;
     // SAFETY: no token means the thread's own; the owner lies in the descriptor, which is alive; the result is ours.
     succeeded(unsafe { CheckTokenMembership(null_mut(), owner, &raw mut member) })?;

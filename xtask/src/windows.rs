@@ -118,7 +118,7 @@ const ENTER: &str = "\
 variables=()
 while [ \"$1\" != -- ]; do variables+=(\"$1\"); shift; done
 shift
-exec chroot \"$SANDBOX/root\" /usr/bin/env -i -C \"$PWD\" HOME=/root PATH=/usr/lib/wine:/usr/bin:/bin WINEDEBUG=-all \
+exec timeout --kill-after=10 900 chroot \"$SANDBOX/root\" /usr/bin/env -i -C \"$PWD\" HOME=/root PATH=/usr/lib/wine:/usr/bin:/bin WINEDEBUG=-all \
 LANG=C.UTF-8 XDG_RUNTIME_DIR=/tmp \"${variables[@]}\" /usr/lib/wine/wine64 \"$@\"";
 
 /// A path as Windows programs see it: Wine has the root folder as drive Z.
