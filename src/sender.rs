@@ -42,7 +42,7 @@ const MEMORY_LIMIT: u64 = 4_096;
 /// A request begins when no event followed for so long …
 const GATHERING: Duration = Duration::from_millis(10);
 /// … or after this.
-const LONGEST_GATHERING: Duration = Duration::from_millis(50);
+const LONGEST_GATHERING: Duration = Duration::from_millis(250);
 /// First pause after a failure (D4).
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// Longest pause (D4).

@@ -113,7 +113,13 @@ fn rust_on_windows(native: &Path, tally: &mut Tally) -> Outcome<()> {
     if !output.status.success() {
         return Err("the tests cannot be built for Windows".to_owned());
     }
-    let variables = [("VMS_TEST_NATIVE", windows::path(native)), ("VMS_TEST_PROGRAMS", windows::path(&programs))];
+    let variables = [
+        ("VMS_TEST_NATIVE", windows::path(native)),
+        ("VMS_TEST_PROGRAMS", windows::path(&programs)),
+        ("VMS_TEST_WINE", "1".to_owned()),
+        // Where golden files are.
+        ("CARGO_MANIFEST_DIR", windows::path(&root())),
+    ];
     for test in test_programs(&String::from_utf8_lossy(&output.stdout)) {
         println!("\n     Running {}", test.display());
         let (success, printed) = listen(&mut windows::program(&test, &[], &variables))?;
