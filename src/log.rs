@@ -2,8 +2,8 @@
 //!
 //! A document has the members of the vendor's own log, in its order, with its nulls; `Name` and `Metrics` stand behind
 //! them, so that the log shows all that is sent. The folder is shared between users on Windows: a link in it is not
-//! followed, and a file of another user is not touched. A document goes out in one append, so that those of several
-//! processes never interleave.
+//! followed, and a file of another user is not touched. Documents are appended under a lock of the user, so that those of
+//! several processes never interleave.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use chrono::{DateTime, Local};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use crate::durable::{self, Hold};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::platform;
@@ -20,7 +21,9 @@ use crate::platform;
 ///
 /// # Errors
 /// [`Error::File`]; nothing was written then, or on a full disk a part.
-pub fn append(folder: &Path, event: &Event, key: Uuid) -> Result<()> {
+pub fn append(folder: &Path, lock: &Path, event: &Event, key: Uuid) -> Result<()> {
+    // A file belongs to one user, and so does the lock.
+    let _lock = durable::lock(lock, Hold::AloneSoon)?;
     let time = event.time().with_timezone(&Local);
     let file = file(folder, time);
     let text =
@@ -115,7 +118,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("Milestone").join("MIPSDK");
         for _ in 0..2 {
-            append(&folder, &event(), Uuid::nil()).unwrap();
+            append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).unwrap();
         }
         let local = event().time().with_timezone(&Local);
         let text =
@@ -143,12 +146,12 @@ mod tests {
         #[cfg(windows)]
         let planted = std::os::windows::fs::symlink_file(&victim, &log);
         // Windows allows links to administrators and developers only; Wine makes some that nobody can tell from a file.
-        if planted.is_ok() && log.symlink_metadata().unwrap().is_symlink() {
-            assert!(append(&folder, &event(), Uuid::nil()).is_err());
+        if planted.is_ok() && log.symlink_metadata().is_ok_and(|link| link.is_symlink()) {
+            assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
         }
         let _ = std::fs::remove_file(&log);
         std::fs::hard_link(&victim, &log).unwrap();
-        assert!(append(&folder, &event(), Uuid::nil()).is_err());
+        assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
     }
 
@@ -161,7 +164,7 @@ mod tests {
         std::fs::create_dir(home.path().join("Milestone")).unwrap();
         let folder = home.path().join("Milestone").join("MIPSDK");
         std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
-        assert!(append(&folder, &event(), Uuid::nil()).is_err());
+        assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
         assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 }

@@ -61,6 +61,11 @@ impl Paths {
         self.folder.join("settings.lock")
     }
 
+    /// The lock that whoever writes to the raw log holds for a moment.
+    pub fn log_lock(&self) -> PathBuf {
+        self.folder.join("log.lock")
+    }
+
     /// The folder of events that are not sent yet.
     pub fn spool(&self) -> PathBuf {
         self.folder.join("spool")

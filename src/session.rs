@@ -225,7 +225,8 @@ impl Session {
                 return delivery.spool.remove(&entry).map(|()| Outcome::Off);
             }
             if decisions.log.on
-                && let Err(error) = log::append(work.paths.log_folder(), event, delivery.destination.key)
+                && let Err(error) =
+                    log::append(work.paths.log_folder(), &work.paths.log_lock(), event, delivery.destination.key)
             {
                 inner.failure = Some(error.to_string());
             }

@@ -1,0 +1,275 @@
+//! This test program as a process of its own: a host that does through the C ABI what it is told, line by line.
+//!
+//! A test file that starts such hosts has the test `a_child_in_its_role`, which calls [`serve`].
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::ffi::{CString, c_char};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::ptr::null;
+
+use vms_telemetry::ffi::{self, VmsConfig, VmsConfigChange, VmsConnectionInfo, VmsCount, VmsSessionInfo};
+
+use crate::common::Home;
+
+const DESTINATION: &str = "TEST_DESTINATION";
+/// What a process needs in order to start at all; the rest of this process's environment is not for its children.
+const KEPT: [&str; 7] = ["PATH", "SystemRoot", "windir", "TEMP", "TMP", "TMPDIR", "WINEDEBUG"];
+/// How answers begin: libtest writes to the same pipe.
+const ANSWER: &str = "> ";
+/// The actual id of the site that a host connects to when it is not told another.
+pub const SITE: &str = "dddddddd-0000-4000-8000-00000000000d";
+
+/// Prepares a host: the profile of the test, and these variables as its whole environment.
+pub fn command(home: &Home, destination: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "a_child_in_its_role", "--ignored", "--nocapture"]).env_clear();
+    command.envs(KEPT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    let (local, state) = (home.path().join("local"), home.path().join("state"));
+    command.env("HOME", home.path()).env("XDG_DATA_HOME", &local).env("XDG_STATE_HOME", &state);
+    command.env("LOCALAPPDATA", &local).env("ProgramData", &state);
+    command.env(DESTINATION, destination).envs(variables.iter().copied());
+    command
+}
+
+/// A running host.
+pub struct Host {
+    child: Child,
+    words: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Host {
+    /// Starts a host; it waits for words, and no session has begun.
+    pub fn start(command: &mut Command) -> Self {
+        let mut host = Self::try_start(command);
+        assert_eq!(host.answer().as_deref(), Some("ready"), "{command:?}");
+        host
+    }
+
+    /// Starts a host that may end before it is ready: its first answer tells.
+    pub fn try_start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { words: child.stdin.take(), child, answers }
+    }
+
+    /// Starts a host whose session has begun.
+    pub fn begin(command: &mut Command) -> Self {
+        let mut host = Self::start(command);
+        assert_eq!(host.ask("init"), "0");
+        host
+    }
+
+    /// Tells it to do something.
+    pub fn tell(&mut self, words: &str) {
+        writeln!(self.words.as_mut().unwrap(), "{words}").unwrap();
+    }
+
+    /// Waits for its next answer; `None` when it has ended.
+    pub fn answer(&mut self) -> Option<String> {
+        let mut line = String::new();
+        while self.answers.read_line(&mut line).unwrap() > 0 {
+            // libtest may stand before the first answer on its line.
+            if let Some((_, answer)) = line.split_once(ANSWER) {
+                return Some(answer.trim_end().to_owned());
+            }
+            line.clear();
+        }
+        None
+    }
+
+    /// Tells it to do something and waits until it is done.
+    pub fn ask(&mut self, words: &str) -> String {
+        self.tell(words);
+        self.answer().unwrap_or_else(|| panic!("the host died of \"{words}\""))
+    }
+
+    /// Lets it end as a process does whose host returns from `main`.
+    pub fn end(mut self) {
+        drop(self.words.take());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Kills it, and gives the answers that it still got out.
+    pub fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        let answers = std::iter::from_fn(|| self.answer()).collect();
+        self.child.wait().unwrap();
+        answers
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // After `end` and `kill` there is nothing left to kill; a test that fails leaves no process behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The host's side: does what standard input says, up to its end.
+pub fn serve() {
+    let Ok(destination) = std::env::var(DESTINATION) else {
+        return;
+    };
+    say("ready");
+    let mut connection = 0;
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        say(&match verb {
+            "init" => outcome(init(&destination, rest == "awaiting")),
+            "connect" => outcome(connect(ffi::VMS_POLICY_ON, SITE, rest, &mut connection)),
+            "connect-site" => outcome(connect(ffi::VMS_POLICY_ON, rest, "", &mut connection)),
+            "connect-policy" => outcome(connect(rest.parse().unwrap(), SITE, "", &mut connection)),
+            "disconnect" => outcome(ffi::on_disconnect(connection)),
+            "record" => outcome(
+                (0..rest.parse().unwrap())
+                    .map(|_| connect(ffi::VMS_POLICY_ON, SITE, "", &mut connection).max(ffi::on_disconnect(connection)))
+                    .fold(0, i32::max),
+            ),
+            "telemetry" => outcome(change(truth(rest), 0, None)),
+            "log" => outcome(change(0, truth(rest), None)),
+            "proxy" => outcome(change(0, 0, Some(rest))),
+            // Many changes of both kinds; a test kills it on the way.
+            "churn" => outcome(
+                (0..rest.parse().unwrap()).map(|turn| change(1 + turn % 2, 1 + turn / 2 % 2, None)).fold(0, i32::max),
+            ),
+            "set" => {
+                let (name, value) = rest.split_once('=').unwrap();
+                // SAFETY: no other thread of this process reads or writes the environment now.
+                unsafe { std::env::set_var(name, value) };
+                "0".to_owned()
+            }
+            "config" => config(),
+            "text" => text(rest.parse().unwrap()),
+            "settle" => settle(),
+            // Leaves a mark in a system-call trace.
+            "mark" => format!("{}", std::fs::exists(format!("/vms-mark-{rest}")).unwrap()),
+            _ => panic!("{line}"),
+        });
+    }
+}
+
+fn say(answer: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{ANSWER}{answer}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Gives a status as an answer, an error with its message.
+fn outcome(status: i32) -> String {
+    match status {
+        ffi::VMS_OK | ffi::VMS_OFF => status.to_string(),
+        // SAFETY: the buffer has the capacity that is said, and the length can be written to.
+        _ => format!(
+            "{status} {}",
+            given(|buffer, capacity, length| unsafe { ffi::last_error(buffer, capacity, length) })
+        ),
+    }
+}
+
+/// Gives the text that a function writes.
+fn given(give: impl Fn(*mut c_char, usize, *mut usize) -> i32) -> String {
+    let (mut buffer, mut length) = (vec![0_u8; 16_384], 0);
+    assert_eq!(give(buffer.as_mut_ptr().cast::<c_char>(), buffer.len(), &raw mut length), ffi::VMS_OK);
+    buffer.truncate(length);
+    String::from_utf8(buffer).unwrap()
+}
+
+fn truth(text: &str) -> u32 {
+    if text == "true" { ffi::VMS_TRUE } else { ffi::VMS_FALSE }
+}
+
+fn init(destination: &str, names_proxy: bool) -> i32 {
+    let (version, destination) = (CString::new("1.2.3").unwrap(), CString::new(destination).unwrap());
+    let info = VmsSessionInfo {
+        size: size_of::<VmsSessionInfo>() as u32,
+        names_proxy: u32::from(names_proxy) * ffi::VMS_TRUE,
+        assembly_version: version.as_ptr(),
+        framework_description: null(),
+        os_description: null(),
+        connection_string: destination.as_ptr(),
+        environment: null(),
+    };
+    // SAFETY: the record has its size, and its texts live for the call.
+    unsafe { ffi::init_session(&raw const info) }
+}
+
+fn connect(policy: u32, site: &str, product: &str, connection: &mut u64) -> i32 {
+    let (site, product) = (CString::new(site).unwrap(), CString::new(product).unwrap());
+    let none = VmsCount { known: 0, value: 0 };
+    let info = VmsConnectionInfo {
+        size: size_of::<VmsConnectionInfo>() as u32,
+        user_type: ffi::VMS_USER_WINDOWS,
+        is_oauth_connection: ffi::VMS_TRUE,
+        encryption_enabled: ffi::VMS_TRUE,
+        usage_data_policy: policy,
+        reserved: 0,
+        site_id: site.as_ptr(),
+        product_version: null(),
+        product_name: product.as_ptr(),
+        child_sites: none,
+        recorders: none,
+        hardware_count: none,
+        camera_count: VmsCount { known: ffi::VMS_TRUE, value: 4 },
+        microphone_count: none,
+        speaker_count: none,
+        metadata_count: none,
+        input_count: none,
+        output_count: none,
+    };
+    // SAFETY: the record has its size, its texts live for the call, and the number can be written to.
+    unsafe { ffi::on_connect(&raw const info, connection) }
+}
+
+fn change(telemetry: u32, log: u32, proxy: Option<&str>) -> i32 {
+    let proxy = proxy.map(|proxy| CString::new(proxy).unwrap());
+    let change = VmsConfigChange {
+        size: size_of::<VmsConfigChange>() as u32,
+        enable_telemetry: telemetry,
+        log_telemetry: log,
+        reserved: 0,
+        proxy: proxy.as_ref().map_or(null(), |proxy| proxy.as_ptr()),
+    };
+    // SAFETY: the record has its size, and its text lives for the call.
+    unsafe { ffi::set_config(&raw const change) }
+}
+
+/// Gives whether telemetry is on, the layer that decided it, and how many events wait.
+fn config() -> String {
+    let mut config = VmsConfig {
+        size: size_of::<VmsConfig>() as u32,
+        telemetry_enabled: 0,
+        telemetry_layer: 0,
+        log_telemetry: 0,
+        log_layer: 0,
+        pending_events: 0,
+    };
+    // SAFETY: the record has its size and can be written to.
+    assert_eq!(unsafe { ffi::get_config(&raw mut config) }, ffi::VMS_OK);
+    let on = if config.telemetry_enabled == ffi::VMS_TRUE { "on" } else { "off" };
+    format!("{on} layer {} pending {}", config.telemetry_layer, config.pending_events)
+}
+
+fn text(which: u32) -> String {
+    // SAFETY: the buffer has the capacity that is said, and the length can be written to.
+    given(|buffer, capacity, length| unsafe { ffi::get_text(which, buffer, capacity, length) })
+}
+
+/// Waits until the library's thread is gone, or waits after a failure. The ABI does not tell whether there is a thread,
+/// and only Linux makes it easy to find out; elsewhere nothing may be left to be sent.
+fn settle() -> String {
+    let is_ours = |task: std::io::Result<std::fs::DirEntry>| {
+        let name = task.and_then(|task| std::fs::read_to_string(task.path().join("comm"))).unwrap_or_default();
+        name.trim_end() == vms_telemetry::sender::THREAD
+    };
+    let rests = || match std::fs::read_dir("/proc/self/task") {
+        Ok(mut tasks) if cfg!(target_os = "linux") => !tasks.any(is_ours),
+        _ => config().ends_with(" pending 0"),
+    };
+    crate::common::wait_until(|| rests() || !text(ffi::VMS_TEXT_DELIVERY_FAILURE).is_empty());
+    "settled".to_owned()
+}

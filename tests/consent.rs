@@ -1,0 +1,385 @@
+//! Every no is a no: the whole truth table, and what an opt-out means for other processes and for one that is killed.
+
+#[path = "common/child.rs"]
+mod child;
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use child::Host;
+use chrono::Utc;
+use common::{Home, arrived, connection, key, settle, wait_until};
+use vms_collector::{Collector, closed_port};
+use vms_telemetry::config::{Environment, Layer};
+use vms_telemetry::durable::{self, Hold};
+use vms_telemetry::event::{Event, Kind};
+use vms_telemetry::paths::Paths;
+use vms_telemetry::sender::Delivery;
+use vms_telemetry::session::{Change, HostFacts, Outcome, Session, UsageDataPolicy};
+use vms_telemetry::settings;
+use vms_telemetry::transport::{Answer, NoAnswer, Transport};
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn a_child_in_its_role() {
+    child::serve();
+}
+
+/// Rows: what the settings file says. Columns: what `VMS_ApplicationInsights__Enabled` says, first without, then with
+/// `DO_NOT_TRACK`. Cells: who decides, and what: + on, - off.
+/// D default, S settings file, V variable, G variable with garbage, T DO_NOT_TRACK, P policy of a VMS, U unusable.
+const TABLE: &str = "
+               unset true false garbage   unset+T true+T false+T garbage+T
+absent          D+    V+   V-    G-        T-      T-     V-      G-
+null            D+    V+   V-    G-        T-      T-     V-      G-
+true            S+    S+   V-    G-        T-      T-     V-      G-
+true-text       S+    S+   V-    G-        T-      T-     V-      G-
+false           S-    S-   V-    G-        T-      T-     V-      G-
+false-text      S-    S-   V-    G-        T-      T-     V-      G-
+policy          P-    P-   V-    G-        T-      T-     V-      G-
+broken          U-    U-   V-    G-        T-      T-     V-      G-
+unreadable      U-    U-   V-    G-        T-      T-     V-      G-
+";
+
+/// The spellings of each column's value.
+const VALUES: [(&str, &[Option<&str>]); 4] = [
+    ("unset", &[None]),
+    ("true", &[Some("true"), Some("TRUE"), Some(" True "), Some("1"), Some("yes"), Some("on")]),
+    ("false", &[Some("false"), Some("False"), Some("\tFALSE "), Some("0"), Some("no"), Some("Off")]),
+    ("garbage", &[Some("perhaps"), Some(""), Some("falsch"), Some("true false"), Some("2")]),
+];
+const NAMES: [&str; 3] =
+    ["VMS_ApplicationInsights__Enabled", "vms_applicationinsights__enabled", "VMS_APPLICATIONINSIGHTS__ENABLED"];
+/// Spellings of `DO_NOT_TRACK` that say nothing, and such that say no.
+const DO_NOT_TRACK: [&[&str]; 2] = [&["", "0", "false", " False "], &["1", "true", "no", "x"]];
+
+/// Who decides, as the table has it, and a word that tells the user.
+const DECIDERS: [(&str, Layer, &str); 7] = [
+    ("D", Layer::Default, "nothing says no"),
+    ("S", Layer::SettingsFile, "Set-VmsModuleConfig -EnableTelemetry"),
+    ("V", Layer::Environment, "VMS_ApplicationInsights__Enabled says"),
+    ("G", Layer::Environment, "VMS_ApplicationInsights__Enabled is neither true nor false, which counts as no"),
+    ("T", Layer::DoNotTrack, "DO_NOT_TRACK"),
+    ("P", Layer::VmsPolicy, "a VMS that was connected to forbids"),
+    ("U", Layer::Unusable, "appsettings.user.json"),
+];
+
+/// Makes the settings file of a row.
+fn settings_file(paths: &Paths, row: &str) {
+    let member = |value| Some(format!("{{ \"ApplicationInsights\": {{ \"Enabled\": {value} }} }} // mine"));
+    let text = match row {
+        "absent" => None,
+        "null" => member("null"),
+        "true" => member("true"),
+        "true-text" => member("\"True\""),
+        "false" => member("false"),
+        "false-text" => member("\"False\""),
+        "policy" => member("false, \"DisabledBy\": \"VmsPolicy\""),
+        "broken" => member(""),
+        // A folder in its place: nobody can read that as a file, not even root.
+        "unreadable" => return std::fs::create_dir_all(paths.settings()).unwrap(),
+        _ => panic!("{row}"),
+    };
+    std::fs::create_dir_all(paths.folder()).unwrap();
+    text.into_iter().for_each(|text| std::fs::write(paths.settings(), text).unwrap());
+}
+
+/// Starts a session that keeps its events on disk: it waits for a proxy that nobody names.
+fn keeping(home: &Home, variables: &[(&str, &str)]) -> Session {
+    let facts = HostFacts { assembly_version: "1".to_owned(), names_proxy: true, ..HostFacts::default() };
+    let environment = Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())));
+    Session::start(facts, environment, Ok(home.paths())).unwrap()
+}
+
+/// Gives the events on disk and the settings file.
+fn on_disk(home: &Home) -> (Vec<Kind>, Option<String>) {
+    let spool = home.spool();
+    let events = spool.entries().unwrap();
+    let kind = |entry| spool.read(entry, Utc::now()).unwrap().unwrap().kind();
+    (events.iter().map(kind).collect(), std::fs::read_to_string(home.paths().settings()).ok())
+}
+
+/// Lives through one cell of the table with each policy of a VMS, and checks all that can be seen.
+fn check(row: &str, cell: &str, variables: &[(&str, &str)]) {
+    let (_, layer, word) = DECIDERS.into_iter().find(|(letter, ..)| cell.starts_with(letter)).unwrap();
+    let on = cell.ends_with('+');
+    for policy in [UsageDataPolicy::On, UsageDataPolicy::Off, UsageDataPolicy::NotOffered, UsageDataPolicy::Unknown] {
+        let what = format!("{row}, {variables:?}, {policy:?}: {cell}");
+        let home = Home::new();
+        settings_file(&home.paths(), row);
+        let (_, before) = on_disk(&home);
+
+        let session = keeping(&home, variables);
+        let decision = session.state().telemetry;
+        assert_eq!((decision.on, decision.layer), (on, layer), "{what}: {}", decision.words);
+        assert!(decision.words.contains(word), "{what}: {}", decision.words);
+        let announced = if on { vec![Kind::NewSession] } else { vec![] };
+        assert_eq!(on_disk(&home), (announced.clone(), before.clone()), "{what}");
+
+        let outcome = session.connect(&connection(policy)).unwrap().1;
+        let sends = on && matches!(policy, UsageDataPolicy::On | UsageDataPolicy::NotOffered);
+        assert_eq!(outcome, if sends { Outcome::Recorded } else { Outcome::Off }, "{what}");
+        let now = session.state().telemetry;
+        if on && policy == UsageDataPolicy::Off {
+            // What was recorded is gone, and every later session starts switched off, with the reason (C6).
+            assert_eq!((now.on, now.layer), (false, Layer::VmsPolicy), "{what}: {}", now.words);
+            assert_eq!(on_disk(&home).0, [], "{what}");
+            let stored = settings::read(&home.paths().settings()).unwrap();
+            assert_eq!((stored.telemetry, stored.by_policy, stored.log), (Some(false), true, None), "{what}");
+            let later = keeping(&home, variables).state().telemetry;
+            assert_eq!((later.on, later.layer), (false, Layer::VmsPolicy), "{what}: {}", later.words);
+            assert_eq!(on_disk(&home).0, [], "{what}");
+        } else {
+            let events = if sends { vec![Kind::NewSession, Kind::NewVmsSession] } else { announced };
+            assert_eq!(now, decision, "{what}");
+            assert_eq!(on_disk(&home), (events, before), "{what}");
+        }
+    }
+}
+
+#[test]
+fn c1_c2_c6_c7_c8_f3_the_whole_truth_table() {
+    let mut lines = TABLE.trim_start_matches('\n').lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let columns = lines.next().unwrap();
+    let mut cells = BTreeMap::new();
+    for line in lines {
+        cells.extend(columns.iter().zip(&line[1..]).map(|(column, cell)| ((line[0].to_owned(), *column), *cell)));
+    }
+    assert_eq!(cells.len(), 9 * 8);
+    // Every spelling in every cell, each with another case of the name and another spelling of DO_NOT_TRACK.
+    let mut names = NAMES.iter().cycle();
+    let mut tracks = DO_NOT_TRACK.map(|values| values.iter().cycle());
+    for ((row, column), cell) in cells {
+        let (value, tracked) = column.split_once('+').map_or((column, false), |(value, _)| (value, true));
+        let (_, values) = VALUES.into_iter().find(|(name, _)| *name == value).unwrap();
+        // Where a folder is in the way, Windows tries to read it again and again: a sample has to do.
+        let values = if cfg!(windows) && row == "unreadable" { &values[..1] } else { values };
+        for value in values {
+            let value = value.map(|value| (*names.next().unwrap(), value));
+            let mut track = |tracked: bool| *tracks[usize::from(tracked)].next().unwrap();
+            let tracks = if tracked { vec![Some(track(true))] } else { vec![None, Some(track(false))] };
+            for track in tracks {
+                let track = track.map(|track| (if value.is_some() { "DO_NOT_TRACK" } else { "do_not_track" }, track));
+                check(&row, cell, &value.into_iter().chain(track).collect::<Vec<_>>());
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn c1_c2_a_value_that_is_no_text_counts_as_no() {
+    use std::os::unix::ffi::OsStringExt;
+    for name in ["VMS_ApplicationInsights__Enabled", "DO_NOT_TRACK"] {
+        let value = std::ffi::OsString::from_vec(vec![0xFF, 0xFE]);
+        let environment = Environment::read([(name.into(), value)].into_iter());
+        assert!(environment.forbids(), "{name}");
+    }
+}
+
+#[test]
+fn c1_a_variable_set_after_the_start_has_no_effect() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let mut host = Host::start(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+    assert_eq!(host.ask("init awaiting"), "0");
+    assert_eq!(host.ask("set VMS_ApplicationInsights__Enabled=false"), "0");
+    assert_eq!(host.ask("init"), "0");
+    assert_eq!(host.ask("connect"), "0");
+    assert_eq!(host.ask("config"), "on layer 0 pending 2");
+    host.end();
+}
+
+fn choose(session: &Session, telemetry: bool) {
+    session.set_config(Change { telemetry: Some(telemetry), ..Change::default() }).unwrap();
+}
+
+/// The sender has read its batch and is connected; then somebody opts out, and in again. The test holds the lock that the
+/// gate asks for, so it makes the two changes itself, as `set_config` does.
+#[test]
+fn c3_c4_c10_what_was_recorded_before_the_no_is_not_sent_after_the_next_yes() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let lock = durable::lock(&home.paths().settings_lock(), Hold::Alone).unwrap();
+    let session = home.session(&collector.connection_string(&key), &[]);
+    wait_until(|| collector.connections() == 1);
+    std::fs::write(home.paths().settings(), r#"{"ApplicationInsights":{"Enabled":false}}"#).unwrap();
+    home.spool().purge().unwrap();
+    std::fs::write(home.paths().settings(), r#"{"ApplicationInsights":{"Enabled":true}}"#).unwrap();
+    drop(lock);
+    settle(&session);
+    assert_eq!(collector.received(), []);
+}
+
+#[test]
+fn c10_d4_where_consent_cannot_be_held_nothing_is_sent_and_nobody_is_called_again_and_again() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    std::fs::create_dir_all(home.paths().settings_lock()).unwrap();
+    let session = home.session(&collector.connection_string(&key), &[]);
+    wait_until(|| !session.is_sending() || session.state().delivery.failures > 0 || collector.connections() > 9);
+    assert!(collector.connections() <= 1, "{} connections", collector.connections());
+    assert_eq!((collector.received().len(), home.spool().entries().unwrap().len()), (0, 1));
+}
+
+#[test]
+fn c4_d3_a_yes_that_the_environment_forbids_takes_nothing_from_other_sessions() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let destination = nobody.connection_string(&key());
+    let _other = home.session_with_proxy(&destination);
+    assert_eq!(home.spool().entries().unwrap().len(), 1);
+    choose(&home.session(&destination, &[("DO_NOT_TRACK", "1")]), true);
+    assert_eq!(home.spool().entries().unwrap().len(), 1);
+}
+
+#[test]
+fn c4_a_session_whose_announcement_was_deleted_announces_itself_when_it_is_on_again() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let session = home.session_with_proxy(&nobody.connection_string(&key()));
+    choose(&session, false);
+    choose(&session, true);
+    assert_eq!(home.spool().entries().unwrap().len(), 1);
+}
+
+fn event() -> Event {
+    Event::new(Kind::NewSession, Utc::now(), "1", uuid::Uuid::new_v4(), uuid::Uuid::new_v4())
+}
+
+/// Four processes record 250 events each, and the thread of each is about to send: only a lock holds it back. Then the
+/// collector comes up on the port that they send to, and the lock is free.
+fn four_processes(opts_out: bool) -> (Home, Collector, String, Vec<Host>) {
+    let (home, nobody, key) = (Home::new(), closed_port().unwrap(), key());
+    std::fs::create_dir_all(home.paths().spool()).unwrap();
+    let lock = File::create(home.paths().spool().join("sender.lock")).unwrap();
+    lock.lock().unwrap();
+    let destination = nobody.connection_string(&key);
+    let mut hosts: Vec<Host> = (0..4).map(|_| Host::begin(&mut child::command(&home, &destination, &[]))).collect();
+    hosts.iter_mut().for_each(|host| host.tell("record 125"));
+    hosts.iter_mut().for_each(|host| assert_eq!(host.answer().unwrap(), "0"));
+    // The spool is full (D2), but for what several processes drop at once where one would have done.
+    let pending = home.spool().entries().unwrap().len();
+    assert!((450..=503).contains(&pending), "{pending}");
+    if opts_out {
+        assert_eq!(hosts[0].ask("telemetry false"), "0");
+        assert_eq!(home.spool().entries().unwrap(), []);
+        // What a process leaves behind that dies while it records.
+        home.spool().put(&event()).unwrap();
+    }
+    let port = nobody.port();
+    drop(nobody);
+    let collector = Collector::builder().port(port).start().unwrap();
+    drop(lock);
+    (home, collector, key, hosts)
+}
+
+#[test]
+fn c3_c4_c5_c8_c10_one_of_four_processes_opts_out_and_nothing_is_ever_sent() {
+    let (home, collector, key, mut hosts) = four_processes(true);
+    for host in &mut hosts {
+        host.ask("settle");
+        assert_eq!(host.ask("connect"), "1");
+        assert_eq!(host.ask("disconnect"), "1");
+        assert_eq!(host.ask("config"), "off layer 1 pending 0");
+    }
+    let destination = collector.connection_string(&key);
+    let mut later = Host::begin(&mut child::command(&home, &destination, &[]));
+    assert_eq!(later.ask("connect"), "1");
+    later.ask("settle");
+    assert_eq!((collector.connections(), collector.received()), (0, vec![]));
+    // Opting in again sends what is recorded from then on: the announcement of the session that was off all the time,
+    // and what the others record now.
+    assert_eq!(later.ask("telemetry true"), "0");
+    hosts.iter_mut().for_each(|host| assert_eq!(host.ask("connect"), "0"));
+    let mut names: Vec<String> = arrived(&collector, &key, 5)
+        .iter()
+        .map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["NewSession", "NewVmsSession", "NewVmsSession", "NewVmsSession", "NewVmsSession"]);
+    hosts.push(later);
+    hosts.iter_mut().for_each(|host| drop(host.ask("settle")));
+    hosts.into_iter().for_each(Host::end);
+    assert_eq!(collector.received().len(), 5);
+    assert_eq!(home.spool().entries().unwrap(), []);
+}
+
+#[test]
+fn c5_without_the_opt_out_the_same_four_processes_send() {
+    let (home, collector, key, mut hosts) = four_processes(false);
+    let pending = collector.wait_for_accepted(Some(&key), 450, common::PATIENCE).len();
+    assert!(pending >= 450, "{pending}");
+    hosts.iter_mut().for_each(|host| drop(host.ask("settle")));
+    assert_eq!(home.spool().entries().unwrap(), []);
+}
+
+/// The network in place of which nothing may be asked for.
+struct Forbidden;
+
+impl Transport for Forbidden {
+    fn post(&mut self, _: &[u8]) -> Result<Answer, NoAnswer> {
+        panic!("a request was begun");
+    }
+}
+
+#[test]
+fn c3_c4_c5_f4_a_killed_opt_out_leaves_the_old_state_or_the_new_one() {
+    const PENDING: usize = 20;
+    let kills = if cfg!(windows) { 40 } else { 200 };
+    let collector = Collector::start().unwrap();
+    let (mut old, mut new, mut returned, mut unpurged) = (0, 0, 0, 0);
+    // Every other kill comes about when the last ones found the opt-out to happen, the others before or after.
+    let mut edge = Duration::from_millis(2);
+    for round in 0..kills {
+        let (home, key) = (Home::new(), key());
+        let destination = collector.connection_string(&key);
+        for _ in 0..PENDING {
+            home.spool().put(&event()).unwrap();
+        }
+        let mut host = Host::start(&mut child::command(&home, &destination, &[]));
+        assert_eq!(host.ask("init awaiting"), "0");
+        let before = home.spool().entries().unwrap();
+        assert_eq!(before.len(), PENDING + 1);
+        let random = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 128.0;
+        let moment = if round % 2 == 0 { edge } else { edge.mul_f64(random) };
+        let start = Instant::now();
+        host.tell("telemetry false");
+        while start.elapsed() < moment {
+            std::hint::spin_loop();
+        }
+        let answers = host.kill();
+        let left = home.spool().entries().unwrap();
+        match settings::read(&home.paths().settings()).unwrap().telemetry {
+            None => {
+                old += 1;
+                edge = edge.mul_f64(1.1);
+                assert_eq!((answers.as_slice(), &left), (&[][..], &before), "round {round}");
+                let session = home.session(&destination, &[]);
+                arrived(&collector, &key, PENDING + 2);
+                settle(&session);
+            }
+            stored => {
+                new += 1;
+                edge = edge.mul_f64(0.9);
+                returned += usize::from(!answers.is_empty());
+                unpurged += usize::from(!left.is_empty());
+                assert_eq!(stored, Some(false), "round {round}");
+                // What a call that returned promised, and what holds even if it did not.
+                assert!(answers.is_empty() || left.is_empty(), "round {round}: {} are left", left.len());
+                let session = home.session(&destination, &[]);
+                assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Off);
+                assert!(!session.is_sending());
+                if round % 2 == 0 {
+                    let delivery = Delivery::new(&home.paths(), Environment::default(), destination.parse().unwrap());
+                    delivery.attempt(&mut Forbidden, Utc::now()).unwrap();
+                    assert_eq!(home.spool().entries().unwrap(), []);
+                }
+                // Not even opting in again brings back what was there before.
+                choose(&session, true);
+                arrived(&collector, &key, 1);
+                settle(&session);
+                assert_eq!(collector.accepted_for(&key).len(), 1, "round {round}");
+            }
+        }
+    }
+    println!("{old} kills left the old state, {new} the new one: {returned} had returned, {unpurged} had not purged");
+    assert!(old > 0 && new > 0);
+}

@@ -1,0 +1,422 @@
+//! Many processes at once on the small files of a user: settings, ids and the raw log.
+
+#[path = "common/child.rs"]
+mod child;
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use child::Host;
+use chrono::{Local, Utc};
+use common::{Home, connection, key, settle};
+use uuid::Uuid;
+use vms_collector::{Collector, closed_port};
+use vms_telemetry::durable;
+use vms_telemetry::event::{Event, Kind};
+use vms_telemetry::session::{Change, Outcome, UsageDataPolicy};
+use vms_telemetry::settings::{self, Settings};
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn a_child_in_its_role() {
+    child::serve();
+}
+
+/// Starts hosts that keep their events on disk: each waits for a proxy that nobody names.
+fn keeping(home: &Home, count: usize, destination: &str) -> Vec<Host> {
+    let start = |_| Host::start(&mut child::command(home, destination, &[]));
+    (0..count).map(start).collect()
+}
+
+/// Tells all of them the same, and waits for all.
+fn all_at_once(hosts: &mut [Host], words: &str) {
+    hosts.iter_mut().for_each(|host| host.tell(words));
+    hosts.iter_mut().for_each(|host| assert_eq!(host.answer().as_deref(), Some("0"), "{words}"));
+}
+
+/// Somebody else's settings file with our values in it: a mark, CRLF, tabs, comments, odd blanks, doubled keys of others.
+fn foreign(telemetry: &str, log: &str) -> String {
+    format!(
+        "\u{FEFF}// \"Enabled\": head\r\n{{\r\n\t\"Zebra\" :1,\t/* \"IncludeInLogs\": no */\r\n\
+         \t\"applicationINSIGHTS\": {{\r\n\t\t\"InstrumentationKey\": \"x\\u00e9\",\r\n\
+         \t\t\"enabled\":  {telemetry} , // mine\r\n\r\n\t\t\"includeInLogs\": {log},\r\n\t}},\r\n\
+         \t\"A\": [ 1,2 ,  3.00 ],\r\n\t\"Logging\": {{ \"Enabled\": true, \"Enabled\": \"\\t\" }},\r\n}}\r\n// foot \u{1F441}"
+    )
+}
+
+#[test]
+fn f2_f4_thirty_two_processes_change_different_keys_and_none_is_lost() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    std::fs::create_dir_all(home.paths().folder()).unwrap();
+    std::fs::write(home.paths().settings(), foreign("\"TRUE\"", "null")).unwrap();
+    let mut hosts = keeping(&home, 32, &nobody.connection_string(&key()));
+    all_at_once(&mut hosts, "init awaiting");
+    let met: Vec<String> = std::thread::scope(|scope| {
+        let (changes, changed) = mpsc::channel();
+        // Reads as long as somebody changes the file, and keeps what it meets. Wine cannot replace a file that is being
+        // read, as Windows can: there it reads after each change.
+        let settings = home.paths().settings();
+        let reader = scope.spawn(move || {
+            let mut met: Vec<String> = Vec::new();
+            let goes_on = || match cfg!(windows) {
+                true => changed.recv().is_ok(),
+                false => changed.try_recv() != Err(mpsc::TryRecvError::Disconnected),
+            };
+            while goes_on() {
+                let text = String::from_utf8(durable::read(&settings, 1 << 16).unwrap().unwrap()).unwrap();
+                if met.last() != Some(&text) {
+                    met.push(text);
+                }
+            }
+            met
+        });
+        for _ in 0..4 {
+            for (index, host) in hosts.iter_mut().enumerate() {
+                host.tell(if index % 2 == 0 { "telemetry false" } else { "log true" });
+            }
+            for host in &mut hosts {
+                assert_eq!(host.answer().as_deref(), Some("0"));
+                changes.send(()).unwrap();
+            }
+        }
+        drop(changes);
+        reader.join().unwrap()
+    });
+    // The file is whole at every moment, and a choice that is stored stays: it only ever gains one.
+    let end = foreign("false", "true");
+    let choices = |text: &String| match text {
+        text if *text == foreign("\"TRUE\"", "null") => 0,
+        text if *text == foreign("false", "null") || *text == foreign("\"TRUE\"", "true") => 1,
+        text if *text == end => 2,
+        text => panic!("{text}"),
+    };
+    let gains: Vec<i32> = met.iter().map(choices).collect();
+    assert!(gains.is_sorted_by(|before, after| before < after), "{gains:?}");
+    assert_eq!(std::fs::read_to_string(home.paths().settings()).unwrap(), end);
+    hosts.into_iter().for_each(Host::end);
+    assert!(home.files().iter().all(|file| !file.ends_with(durable::TEMPORARY)), "{:?}", home.files());
+}
+
+#[test]
+fn f3_f4_only_what_was_set_is_written() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let variables = [
+        ("VMS_ApplicationInsights__Enabled", "true"),
+        ("VMS_ApplicationInsights__IncludeInLogs", "true"),
+        ("VMS_ApplicationInsights__ConnectionString", &*nobody.connection_string(&key())),
+    ];
+    let mut host =
+        Host::begin(&mut child::command(&home, "InstrumentationKey=00000000-0000-4000-8000-000000000000", &variables));
+    assert_eq!(host.ask("connect"), "0");
+    assert_eq!(host.ask("proxy http://127.0.0.1:9"), "0");
+    assert!(!home.paths().settings().exists());
+    let json = |home: &Home| {
+        let text = std::fs::read_to_string(home.paths().settings()).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    assert_eq!(host.ask("log false"), "0");
+    assert_eq!(json(&home), serde_json::json!({ "ApplicationInsights": { "IncludeInLogs": false } }));
+    assert_eq!(host.ask("telemetry false"), "0");
+    let both = serde_json::json!({ "ApplicationInsights": { "IncludeInLogs": false, "Enabled": false } });
+    assert_eq!(json(&home), both);
+    host.end();
+}
+
+#[test]
+fn f4_a_kill_at_any_point_leaves_a_whole_file() {
+    let kills = if cfg!(windows) { 25 } else { 100 };
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    std::fs::create_dir_all(home.paths().folder()).unwrap();
+    std::fs::write(home.paths().settings(), foreign("true", "false")).unwrap();
+    let values = ["true", "false"];
+    let versions: Vec<String> =
+        values.iter().flat_map(|telemetry| values.iter().map(|log| foreign(telemetry, log))).collect();
+    let mut met = BTreeMap::new();
+    for _ in 0..kills {
+        let mut host = Host::start(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+        assert_eq!(host.ask("init awaiting"), "0");
+        host.tell("churn 100000");
+        let (start, random) = (Instant::now(), Uuid::new_v4().as_bytes()[0]);
+        while start.elapsed() < Duration::from_micros(50 * u64::from(random)) {
+            std::hint::spin_loop();
+        }
+        assert_eq!(host.kill(), Vec::<String>::new());
+        let text = std::fs::read_to_string(home.paths().settings()).unwrap();
+        let version = versions.iter().position(|version| *version == text).unwrap_or_else(|| panic!("{text}"));
+        *met.entry(version).or_insert(0) += 1;
+    }
+    println!("versions that the killed left, and how often: {met:?}");
+    // A killed process holds no lock, and leaves at most the one file that it was writing.
+    let change = Settings { telemetry: Some(false), log: Some(true), by_policy: false };
+    settings::change(&home.paths().settings(), &home.paths().settings_lock(), change).unwrap();
+    assert_eq!(std::fs::read_to_string(home.paths().settings()).unwrap(), foreign("false", "true"));
+    let strays = std::fs::read_dir(home.paths().folder()).unwrap().flatten();
+    let strays = strays.filter(|file| file.file_name().to_string_lossy().ends_with(durable::TEMPORARY)).count();
+    println!("{strays} strays");
+    assert!(strays <= kills, "{strays}");
+}
+
+/// Gives what waits in a profile.
+fn events(home: &Home) -> Vec<Event> {
+    let spool = home.spool();
+    spool.entries().unwrap().iter().map(|entry| spool.read(entry, Utc::now()).unwrap().unwrap()).collect()
+}
+
+fn id_in(file: PathBuf) -> Option<Uuid> {
+    Some(Uuid::from_bytes_le(std::fs::read(file).ok()?.try_into().ok()?))
+}
+
+#[test]
+fn i3_i4_two_hundred_processes_on_a_fresh_profile_end_with_one_id() {
+    let processes = if cfg!(windows) { 24 } else { 200 };
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let mut hosts = keeping(&home, processes, &nobody.connection_string(&key()));
+    assert_eq!(home.files(), Vec::<String>::new());
+    all_at_once(&mut hosts, "init awaiting");
+    all_at_once(&mut hosts, "connect");
+    hosts.into_iter().for_each(Host::end);
+    let events = events(&home);
+    assert_eq!(events.len(), 2 * processes);
+    let user = id_in(home.paths().user_id()).unwrap();
+    assert_eq!(user.get_version_num(), 4);
+    assert!(events.iter().all(|event| event.user() == user.to_string()));
+    let site = id_in(home.paths().site_id(child::SITE.parse().unwrap())).unwrap().to_string();
+    let connections: Vec<_> = events.iter().filter(|event| event.kind() == Kind::NewVmsSession).collect();
+    assert_eq!(connections.len(), processes);
+    assert!(connections.iter().all(|event| event.properties()["SiteId"] == site.as_str()));
+    let sessions: BTreeSet<String> = events.iter().map(Event::session).collect();
+    assert_eq!(sessions.len(), processes);
+}
+
+/// What lies where the id should be, and whether an id can be stored there afterwards; `None`: as the system likes.
+type Obstacle = (&'static str, fn(&std::path::Path), Option<bool>);
+
+const OBSTACLES: &[Obstacle] = &[
+    ("nothing", |_| {}, Some(true)),
+    ("short", |file| std::fs::write(file, [1; 15]).unwrap(), Some(true)),
+    ("long", |file| std::fs::write(file, [1; 17]).unwrap(), Some(true)),
+    ("the text of an id", |file| std::fs::write(file, Uuid::new_v4().to_string()).unwrap(), Some(true)),
+    ("empty", |file| std::fs::write(file, "").unwrap(), Some(true)),
+    ("zeros", |file| std::fs::write(file, [0; 16]).unwrap(), Some(true)),
+    ("a folder", |file| std::fs::create_dir_all(file.join("in the way")).unwrap(), Some(false)),
+    // Linux asks the folder for the right to replace a file, Windows the file.
+    (
+        "read-only and damaged",
+        |file| {
+            std::fs::write(file, [1; 15]).unwrap();
+            let mut rights = std::fs::metadata(file).unwrap().permissions();
+            rights.set_readonly(true);
+            std::fs::set_permissions(file, rights).unwrap();
+        },
+        if cfg!(windows) { None } else { Some(true) },
+    ),
+    #[cfg(unix)]
+    ("a dangling link", |file| std::os::unix::fs::symlink("/nowhere/at all", file).unwrap(), Some(true)),
+    #[cfg(unix)]
+    ("a link to itself", |file| std::os::unix::fs::symlink(file, file).unwrap(), Some(true)),
+];
+
+#[test]
+fn i3_i5_whatever_lies_in_place_of_an_id_a_session_has_one() {
+    let mut seen = BTreeSet::new();
+    for (what, make, stored) in OBSTACLES {
+        let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+        std::fs::create_dir_all(home.paths().folder()).unwrap();
+        make(&home.paths().user_id());
+        let site = connection(UsageDataPolicy::On).site;
+        make(&home.paths().site_id(site));
+        let mut ids = Vec::new();
+        for count in [2, 4] {
+            let session = home.session(&collector.connection_string(&key), &[]);
+            session.connect(&connection(UsageDataPolicy::On)).unwrap();
+            let received = common::arrived(&collector, &key, count);
+            settle(&session);
+            let properties = |index: usize| received[index].envelope["data"]["baseData"]["properties"].clone();
+            let id = |value: &serde_json::Value| value.as_str().unwrap().parse::<Uuid>().unwrap();
+            let user = id(&properties(count - 2)["uuid"]);
+            assert_eq!(id(&properties(count - 1)["uuid"]), user, "{what}");
+            assert_eq!(received[count - 1].envelope["tags"]["ai.user.id"], user.to_string(), "{what}");
+            ids.push([user, id(&properties(count - 1)["SiteId"])]);
+            let failure = session.state().failure;
+            assert!(stored.is_none_or(|stored| stored == failure.is_none()), "{what}: {failure:?}");
+        }
+        for [first, second] in [[ids[0][0], ids[1][0]], [ids[0][1], ids[1][1]]] {
+            assert_eq!((first.get_version_num(), second.get_version_num()), (4, 4), "{what}");
+            assert!(stored.is_none_or(|stored| stored == (first == second)), "{what}");
+            // Nobody else has it: there is no id that those share who have none (I5).
+            assert!(seen.insert(first) && (first == second || seen.insert(second)), "{what}");
+        }
+        if ids[0] == ids[1] {
+            assert_eq!([id_in(home.paths().user_id()), id_in(home.paths().site_id(site))], ids[0].map(Some), "{what}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn i5_s3_a_profile_that_may_only_be_read_gives_each_session_an_id_of_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    std::fs::create_dir_all(home.paths().spool()).unwrap();
+    let rights = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // Events can be stored, ids and locks cannot.
+    rights(&home.paths().spool(), 0o777);
+    for folder in [home.paths().folder(), home.path()] {
+        rights(folder, 0o555);
+    }
+    let mut users = BTreeSet::new();
+    for _ in 0..2 {
+        let mut command = child::command(&home, &collector.connection_string(&key), &[]);
+        if is_root() {
+            // Rights do not bind root: the host is nobody.
+            command.uid(65_534).gid(65_534);
+        }
+        let mut host = Host::start(&mut command);
+        assert_eq!(host.ask("init awaiting"), "0");
+        assert_eq!(host.ask("connect"), "0");
+        assert!(host.ask("config").starts_with("on layer 0"));
+        assert!(host.ask("text 8").contains("identity.lock"));
+        host.end();
+        users.insert(events(&home).last().unwrap().user());
+    }
+    rights(home.paths().folder(), 0o755);
+    rights(home.path(), 0o755);
+    assert_eq!(users.len(), 2);
+    assert!(!home.paths().user_id().exists());
+}
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0)
+}
+
+#[test]
+fn s3_i5_a_file_in_place_of_the_folder_costs_only_the_telemetry() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    std::fs::create_dir_all(home.paths().folder().parent().unwrap()).unwrap();
+    std::fs::write(home.paths().folder(), "a file").unwrap();
+    let mut host = Host::begin(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+    assert_ne!(host.ask("connect"), "0");
+    assert!(host.ask("text 8").contains("MilestonePSTools"));
+    host.end();
+    assert_eq!(std::fs::read_to_string(home.paths().folder()).unwrap(), "a file");
+    assert_eq!(home.files().len(), 1);
+}
+
+/// Reads all documents of the raw log: the name of each, from the line before it, and the document.
+fn documents(home: &Home) -> Vec<(String, serde_json::Value)> {
+    let mut documents = Vec::new();
+    for file in std::fs::read_dir(home.paths().log_folder()).unwrap().flatten() {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        for part in text.split_inclusive("\n}\n") {
+            let (line, document) = part.split_once('\n').unwrap();
+            let (time, name) = line.split_once(' ').unwrap();
+            let time = chrono::DateTime::parse_from_rfc3339(time).unwrap();
+            assert_eq!(*time.offset(), *time.with_timezone(&Local).offset());
+            assert_eq!(file.file_name().to_string_lossy(), format!("MilestonePSTools{}.log", time.format("%Y%m%d")));
+            documents.push((name.to_owned(), serde_json::from_str(document).unwrap()));
+        }
+    }
+    documents
+}
+
+#[test]
+fn l1_l3_eight_processes_log_at_once_and_every_document_parses() {
+    const PROCESSES: usize = 8;
+    const TURNS: usize = 6;
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let mut hosts = keeping(&home, PROCESSES, &nobody.connection_string(&key()));
+    // The first one's choice holds for all, from their first event on.
+    assert_eq!(hosts[0].ask("init awaiting"), "0");
+    assert_eq!(hosts[0].ask("log true"), "0");
+    all_at_once(&mut hosts[1..], "init awaiting");
+    // Larger than any buffer on the way.
+    let product = "XProtect ".repeat(900);
+    for _ in 0..TURNS {
+        all_at_once(&mut hosts, &format!("connect {product}"));
+        all_at_once(&mut hosts, "disconnect");
+    }
+    let failures: BTreeSet<String> = hosts.iter_mut().map(|host| host.ask("text 8")).collect();
+    assert_eq!(failures, [String::new()].into());
+    hosts.into_iter().for_each(Host::end);
+    let mut counts = BTreeMap::new();
+    for (name, document) in documents(&home) {
+        assert_eq!(document["Name"], name.as_str());
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    let each = PROCESSES * TURNS;
+    let expected = [("CloseVmsSession", each), ("NewSession", PROCESSES - 1), ("NewVmsSession", each)];
+    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
+}
+
+#[test]
+fn l1_l4_the_log_follows_each_choice_at_once() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let session = home.session_with_proxy(&nobody.connection_string(&key()));
+    let connect = || session.connect(&connection(UsageDataPolicy::On)).unwrap().1;
+    let choose = |telemetry, log| session.set_config(Change { telemetry, log, proxy: None }).unwrap();
+    connect();
+    assert!(!home.paths().log_folder().exists());
+    choose(None, Some(true));
+    connect();
+    assert_eq!(session.state().failure, None);
+    assert_eq!(documents(&home).len(), 1);
+    // With telemetry off there is nothing to log.
+    choose(Some(false), None);
+    assert_eq!(connect(), Outcome::Off);
+    assert_eq!(documents(&home).len(), 1);
+    choose(Some(true), Some(false));
+    assert_eq!(connect(), Outcome::Recorded);
+    assert_eq!(documents(&home).len(), 1);
+}
+
+#[test]
+fn l3_a_log_that_cannot_be_written_costs_only_a_message() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    std::fs::create_dir_all(home.paths().log_folder().parent().unwrap()).unwrap();
+    std::fs::write(home.paths().log_folder(), "a file").unwrap();
+    let session = home.session_with_proxy(&nobody.connection_string(&key()));
+    session.set_config(Change { log: Some(true), ..Change::default() }).unwrap();
+    let (number, outcome) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    assert_eq!((outcome, session.disconnect(number).unwrap()), (Outcome::Recorded, Outcome::Recorded));
+    assert_eq!(events(&home).len(), 3);
+    let failure = session.state().failure.unwrap();
+    assert!(failure.contains("MIPSDK"), "{failure}");
+    assert_eq!(std::fs::read_to_string(home.paths().log_folder()).unwrap(), "a file");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn l3_a_full_disk_costs_only_a_message() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    std::fs::create_dir_all(home.paths().log_folder()).unwrap();
+    let host = child::command(&home, &nobody.connection_string(&key()), &[]);
+    // A disk of 16 KiB, for this one process to see.
+    let mut command = std::process::Command::new("unshare");
+    command.args(if is_root() { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
+    command.args(["sh", "-c", "mount -t tmpfs -o size=16k tmpfs \"$1\" && shift && exec \"$@\"", "sh"]);
+    command.arg(home.paths().log_folder()).arg(host.get_program()).args(host.get_args()).env_clear();
+    command.envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut host = Host::try_start(&mut command);
+    if host.answer().is_none() {
+        println!("not tested: this system lets nobody mount a small disk");
+        return;
+    }
+    assert_eq!(host.ask("init awaiting"), "0");
+    assert_eq!(host.ask("log true"), "0");
+    let product = "XProtect ".repeat(900);
+    for _ in 0..8 {
+        assert_eq!(host.ask(&format!("connect {product}")), "0");
+    }
+    let failure = host.ask("text 8");
+    assert!(failure.contains("MilestonePSTools") && failure.contains("os error 28"), "{failure}");
+    assert_eq!(host.ask("config"), "on layer 0 pending 9");
+    host.end();
+    assert_eq!(events(&home).len(), 9);
+}

@@ -1,0 +1,141 @@
+//! Off means silent: what a process does to the system after somebody said no.
+
+#[path = "common/child.rs"]
+mod child;
+mod common;
+
+use std::process::Command;
+
+use child::Host;
+use common::{Home, key};
+use vms_collector::Collector;
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn a_child_in_its_role() {
+    child::serve();
+}
+
+/// A way of saying no: what stands in the environment, and what in the settings file.
+type No = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
+
+const NOES: [No; 8] = [
+    ("the variable says false", &[("vms_applicationinsights__ENABLED", "False")], None),
+    ("the variable says neither", &[("VMS_ApplicationInsights__Enabled", "perhaps")], None),
+    ("DO_NOT_TRACK", &[("DO_NOT_TRACK", "1")], None),
+    ("the user said no", &[], Some(r#"{"ApplicationInsights":{"Enabled":false}}"#)),
+    ("the user said no, as text", &[], Some(r#"{"applicationInsights":{"enabled":"False"}}"#)),
+    ("a VMS forbids it", &[], Some(r#"{"ApplicationInsights":{"Enabled":false,"DisabledBy":"VmsPolicy"}}"#)),
+    ("a broken settings file", &[], Some("{ \"ApplicationInsights\": ")),
+    ("an unusable destination", &[("VMS_ApplicationInsights__ConnectionString", "InstrumentationKey=x")], None),
+];
+
+/// Does all that a host can do; the raw log is wanted.
+fn live(command: &mut Command, says_no: bool) {
+    let mut host = Host::start(command);
+    host.ask("mark begin");
+    let done = if says_no { "1" } else { "0" };
+    assert_eq!(host.ask("init"), "0");
+    assert_eq!(host.ask("connect"), done);
+    assert_eq!(host.ask("disconnect"), done);
+    // A connection to a VMS that forbids it: there is nothing to switch off any more.
+    assert_eq!(host.ask(if says_no { "connect-policy 2" } else { "connect-policy 1" }), done);
+    assert_eq!(host.ask("proxy"), "0");
+    assert!(host.ask("config").starts_with(if says_no { "off" } else { "on" }));
+    host.ask("settle");
+    host.ask("mark end");
+    host.end();
+}
+
+/// Prepares a profile with these settings, and gives all that is in it.
+fn profile(settings: Option<&str>) -> (Home, Vec<String>) {
+    let home = Home::new();
+    std::fs::create_dir_all(home.paths().folder()).unwrap();
+    settings.into_iter().for_each(|text| std::fs::write(home.paths().settings(), text).unwrap());
+    let files = home.files();
+    (home, files)
+}
+
+#[test]
+fn c9_s5_whoever_says_no_finds_nothing_written_and_nobody_called() {
+    for (way, variables, settings) in NOES {
+        let ((home, before), collector) = (profile(settings), Collector::start().unwrap());
+        let logged = [variables, &[("VMS_ApplicationInsights__IncludeInLogs", "true")]].concat();
+        live(&mut child::command(&home, &collector.connection_string(&key()), &logged), true);
+        assert_eq!(home.files(), before, "{way}");
+        let now = std::fs::read_to_string(home.paths().settings()).ok();
+        assert_eq!(now.as_deref(), settings, "{way}");
+        assert_eq!(std::fs::read_dir(home.paths().folder()).unwrap().count(), before.len(), "{way}");
+        assert_eq!(collector.connections(), 0, "{way}");
+    }
+}
+
+/// Runs a host under `strace` and gives the system calls that it made between the marks.
+#[cfg(target_os = "linux")]
+fn trace(home: &Home, host: &Command, says_no: bool) -> Vec<String> {
+    let file = home.path().join("trace");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-e", "trace=%file,%network,%process", "-e", "signal=none", "-o"]).arg(&file);
+    command.arg(host.get_program()).args(host.get_args()).env_clear();
+    command.envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let found = Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success());
+    assert!(found, "this test needs strace: apt-get install strace");
+    live(&mut command, says_no);
+    let calls = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let between = calls.lines().skip_while(|line| !line.contains("/vms-mark-begin")).skip(1);
+    let between: Vec<String> = between.take_while(|line| !line.contains("/vms-mark-end")).map(str::to_owned).collect();
+    assert!(calls.contains("/vms-mark-begin") && calls.contains("/vms-mark-end"), "{calls}");
+    between
+}
+
+/// Tells whether a system call only looks at something: all others change something, start something or call someone.
+#[cfg(target_os = "linux")]
+fn only_looks(call: &str) -> bool {
+    // "1234  openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3"; the rest of a call that was interrupted is no call.
+    let call = call.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+    let name = call.split('(').next().unwrap_or_default();
+    match name {
+        "open" | "openat" | "openat2" => {
+            let changes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND", "O_TMPFILE"];
+            // What a look-up of a name begins with.
+            let looks_up = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf"];
+            call.contains("O_RDONLY") && !changes.iter().chain(&looks_up).any(|word| call.contains(word))
+        }
+        "stat" | "lstat" | "newfstatat" | "fstatat64" | "statx" | "statfs" | "access" | "faccessat" | "faccessat2"
+        | "readlink" | "readlinkat" | "getcwd" => true,
+        _ => call.starts_with("<... "),
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn c9_s5_whoever_says_no_sees_no_socket_no_thread_and_no_file_opened_for_writing() {
+    let nobody = vms_collector::closed_port().unwrap();
+    for (way, variables, settings) in NOES {
+        let (home, _) = profile(settings);
+        let command = child::command(&home, &nobody.connection_string(&key()), variables);
+        let loud: Vec<String> = trace(&home, &command, true).into_iter().filter(|call| !only_looks(call)).collect();
+        assert!(loud.is_empty(), "{way}:\n{}", loud.join("\n"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn c9_with_telemetry_on_the_same_trace_shows_socket_thread_and_files() {
+    let (home, collector) = (Home::new(), Collector::start().unwrap());
+    let calls = trace(&home, &child::command(&home, &collector.connection_string(&key()), &[]), false);
+    let has = |parts: [&str; 2]| {
+        let found = calls.iter().any(|call| !only_looks(call) && parts.iter().all(|part| call.contains(part)));
+        assert!(found, "{parts:?} in\n{}", calls.join("\n"));
+    };
+    has(["socket(", "SOCK_STREAM"]);
+    has(["connect(", "127.0.0.1"]);
+    has(["clone", "CLONE_THREAD"]);
+    has(["openat(", "O_CREAT"]);
+    has(["mkdir", "spool"]);
+    has(["rename", "telemetry.uuid"]);
+    has(["unlink", "spool"]);
+    assert!(home.paths().user_id().exists());
+    assert!(collector.connections() > 0);
+}
