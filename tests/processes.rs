@@ -74,11 +74,15 @@ fn f2_f4_thirty_two_processes_change_different_keys_and_none_is_lost() {
             met
         });
         for _ in 0..4 {
+            let choice = |index: usize| if index % 2 == 0 { "telemetry false" } else { "log true" };
+            hosts.iter_mut().enumerate().for_each(|(index, host)| host.tell(choice(index)));
             for (index, host) in hosts.iter_mut().enumerate() {
-                host.tell(if index % 2 == 0 { "telemetry false" } else { "log true" });
-            }
-            for host in &mut hosts {
-                assert_eq!(host.answer().as_deref(), Some("0"));
+                let mut answer = host.answer().unwrap();
+                // On a slow disk the last in the queue gives up after a while and says so; its user tries again.
+                while answer.ends_with("another process holds it") {
+                    answer = host.ask(choice(index));
+                }
+                assert_eq!(answer, "0");
                 changes.send(()).unwrap();
             }
         }

@@ -178,6 +178,7 @@ fn e5_d5_nothing_planted_is_written_where_proxy_and_service_fail() {
     let home = Home::new();
     let destination = format!("InstrumentationKey={};IngestionEndpoint=https://{SERVER}/", key());
     let said = live(&home, &destination, Some(&format!("http://{USER_NAME}:{PASSWORD}@127.0.0.1:{port}")));
+    assert_eq!(said[3], "the proxy did not open a way");
     // The request to the proxy has to name the server; nothing else holds it.
     assert!(refusing.join().unwrap().starts_with(&format!("CONNECT {SERVER}:443 ")));
     search("what the user is told", said.join("\n").as_bytes());

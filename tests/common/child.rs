@@ -259,17 +259,15 @@ fn text(which: u32) -> String {
     given(|buffer, capacity, length| unsafe { ffi::get_text(which, buffer, capacity, length) })
 }
 
-/// Waits until the library's thread is gone, or waits after a failure. The ABI does not tell whether there is a thread,
-/// and only Linux makes it easy to find out; elsewhere nothing may be left to be sent.
+/// Waits until nothing is left to be sent and the library's thread is gone, or until an attempt failed. The ABI does not
+/// tell whether there is a thread, and only Linux makes it easy to find out.
 fn settle() -> String {
     let is_ours = |task: std::io::Result<std::fs::DirEntry>| {
         let name = task.and_then(|task| std::fs::read_to_string(task.path().join("comm"))).unwrap_or_default();
         name.trim_end() == vms_telemetry::sender::THREAD
     };
-    let rests = || match std::fs::read_dir("/proc/self/task") {
-        Ok(mut tasks) if cfg!(target_os = "linux") => !tasks.any(is_ours),
-        _ => config().ends_with(" pending 0"),
-    };
+    let runs = || cfg!(target_os = "linux") && std::fs::read_dir("/proc/self/task").unwrap().any(is_ours);
+    let rests = || config().ends_with(" pending 0") && !runs();
     crate::common::wait_until(|| rests() || !text(ffi::VMS_TEXT_DELIVERY_FAILURE).is_empty());
     "settled".to_owned()
 }
