@@ -266,7 +266,17 @@ fn four_processes(opts_out: bool) -> (Home, Collector, String, Vec<Host>) {
     }
     let port = nobody.port();
     drop(nobody);
-    let collector = Collector::builder().port(port).start().unwrap();
+    // Another test may have been given the port for a moment.
+    let mut collector = None;
+    let mut start = || {
+        collector = Collector::builder().port(port).start().ok();
+        collector.is_some()
+    };
+    let stop = std::time::Instant::now() + common::PATIENCE;
+    while !start() && std::time::Instant::now() < stop {
+        std::thread::yield_now();
+    }
+    let collector = collector.expect("the port is free again");
     drop(lock);
     (home, collector, key, hosts)
 }
