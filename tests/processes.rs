@@ -74,7 +74,7 @@ fn f2_f4_thirty_two_processes_change_different_keys_and_none_is_lost() {
             met
         });
         for _ in 0..4 {
-            let choice = |index: usize| if index % 2 == 0 { "telemetry false" } else { "log true" };
+            let choice = |index: usize| if index.is_multiple_of(2) { "telemetry false" } else { "log true" };
             hosts.iter_mut().enumerate().for_each(|(index, host)| host.tell(choice(index)));
             for (index, host) in hosts.iter_mut().enumerate() {
                 let mut answer = host.answer().unwrap();
