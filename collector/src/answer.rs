@@ -45,11 +45,6 @@ impl Answer {
         Self { status, headers: vec![("Content-Type", content_type.to_owned())], body, manner: Manner::Whole }
     }
 
-    /// An interim answer that asks for the request's body.
-    pub(crate) fn go_on() -> Self {
-        Self { status: 100, headers: Vec::new(), body: Vec::new(), manner: Manner::Whole }
-    }
-
     pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self::new(status, "application/json; charset=utf-8", body.to_string().into_bytes())
     }
@@ -95,7 +90,6 @@ impl Answer {
 
 fn reason(status: u16) -> &'static str {
     match status {
-        100 => "Continue",
         200 => "OK",
         206 => "Partial Content",
         307 => "Temporary Redirect",
@@ -184,7 +178,6 @@ mod tests {
             (manner(Manner::Slow(Duration::ZERO)), format!("{head}Content-Length: 2\r\n\r\nno")),
             (manner(Manner::Truncated), format!("{head}Content-Length: 2\r\n\r\nn")),
             (manner(Manner::Nothing), String::new()),
-            (Answer::go_on(), "HTTP/1.1 100 Continue\r\n\r\n".to_owned()),
             (Answer { status: 204, headers: vec![], ..whole.clone() }, "HTTP/1.1 204 \r\n\r\n".to_owned()),
         ] {
             assert_eq!(String::from_utf8(written(&answer)).unwrap(), text);

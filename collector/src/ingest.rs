@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::envelope::check;
-use crate::request::Request;
 use crate::verdict::{Refusal, Verdict};
+use http_request::Request;
 
 /// Bounds what a small gzip body can grow to: four times the largest body as sent.
 const MAX_PLAIN: u64 = 16 * 1024 * 1024;
@@ -114,6 +114,7 @@ mod tests {
             headers,
             body: body.to_vec(),
             keep_alive: true,
+            modern: true,
         }
     }
 

@@ -44,13 +44,11 @@
 )]
 
 mod answer;
-mod body;
 mod collector;
 mod envelope;
 mod ingest;
 mod received;
 mod reply;
-mod request;
 mod routes;
 mod script;
 mod server;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::request::find;
+use http_request::find;
 
 /// One item of a request, as it arrived and as it was answered. A request without a readable item is one as well: refused,
 /// with `items` 0 and `envelope` null.

@@ -8,9 +8,9 @@ use crate::answer::Answer;
 use crate::envelope::is_guid;
 use crate::ingest::judge;
 use crate::reply::Reply;
-use crate::request::Request;
 use crate::script::{Script, ScriptError};
 use crate::store::Store;
+use http_request::Request;
 
 /// Longest wait, and the one without a `timeout`.
 const MAX_WAIT: Duration = Duration::from_secs(600);

@@ -12,13 +12,15 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::answer::write_answer;
-use crate::request::{MAX_BODY, Unread, read_request};
+use crate::answer::{Answer, write_answer};
 use crate::routes;
 use crate::store::Store;
+use http_request::{Unread, read_request};
 
 /// Far more than one program opens; the next one is closed at once.
 const MAX_CONNECTIONS: usize = 128;
+/// Body as sent: room for 64 items of the largest size.
+const MAX_BODY: usize = 4 * 1024 * 1024;
 /// Longer than clients keep an idle connection.
 const IDLE: Duration = Duration::from_secs(120);
 /// How long a read waits before it looks for the end: on Windows, closing a socket does not end a read that waits on it.
@@ -125,13 +127,13 @@ impl Write for Patient<'_> {
 fn serve(stream: impl Read + Write, store: &Store) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
-        let (answer, keep_alive) = match read_request(&mut stream) {
+        let (answer, keep_alive) = match read_request(&mut stream, MAX_BODY) {
             Ok(request) => {
                 let answer = routes::answer(&request, store);
                 let keep_alive = request.keep_alive && answer.keeps_alive();
                 (answer, keep_alive)
             }
-            Err(Unread::Refused(answer)) => (answer, false),
+            Err(Unread::Refused(status, rule)) => (Answer::refusal(status, &rule), false),
             Err(Unread::Closed) => return Ok(()),
         };
         let answer = if keep_alive { answer } else { answer.with("Connection", "close") };

@@ -11,9 +11,9 @@ use chrono::{DateTime, Utc};
 
 use crate::received::Received;
 use crate::reply::Reply;
-use crate::request::Request;
 use crate::script::{Plan, Script};
 use crate::verdict::Verdict;
+use http_request::Request;
 
 /// Called with each item, under the store's lock.
 pub(crate) type Observer = Box<dyn FnMut(&Received) + Send>;

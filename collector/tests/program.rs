@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, ErrorKind, Lines};
+use std::io::{BufRead, BufReader, ErrorKind, Lines, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
@@ -89,6 +89,61 @@ fn replies_come_from_the_command_line() {
     let statuses: Vec<u16> = (0..5).map(|_| client.ask(&track(KEY, &["First", "Second"])).status).collect();
     assert_eq!(statuses, [503, 429, 206, 200, 200]);
     assert_eq!(client.get("/requests").body, "5");
+}
+
+#[test]
+fn whatever_the_service_and_the_network_do_comes_from_the_command_line() {
+    // How the answer begins, and what else is in its head; nothing where the connection ends without one.
+    let table = [
+        ("402", "HTTP/1.1 402 ", ""),
+        ("439", "HTTP/1.1 439 ", ""),
+        ("429:120", "HTTP/1.1 429 ", "\r\nRetry-After: 120\r\n"),
+        ("429:@120", "HTTP/1.1 429 ", " GMT\r\n"),
+        ("206:0=500;1=429", "HTTP/1.1 206 ", ""),
+        ("307:http://127.0.0.1:1/", "HTTP/1.1 307 ", "\r\nLocation: http://127.0.0.1:1/\r\n"),
+        ("308:http://127.0.0.1:1/", "HTTP/1.1 308 ", "\r\nLocation: http://127.0.0.1:1/\r\n"),
+        ("401", "HTTP/1.1 401 ", ""),
+        ("403", "HTTP/1.1 403 ", ""),
+        ("408", "HTTP/1.1 408 ", ""),
+        ("500", "HTTP/1.1 500 ", ""),
+        ("503:30", "HTTP/1.1 503 ", "\r\nRetry-After: 30\r\n"),
+        ("truncated", "HTTP/1.1 200 ", ""),
+        ("slow:1", "HTTP/1.1 200 ", ""),
+        ("endless", "HTTP/1.1 200 ", ""),
+        ("huge", "HTTP/1.1 200 ", ""),
+        ("drop", "", ""),
+        ("lost", "", ""),
+    ];
+    let words: Vec<&str> = table.iter().map(|(word, ..)| *word).collect();
+    let mut program = Program::start(&["--quiet", "--replies", &(words.join(",") + ",garbage,silent")]);
+    let port = program.port("http");
+    // Reads the head of an answer, or as much of it as is enough.
+    let head_of_next = || {
+        let mut client = Client::connect(port);
+        client.send(&track(KEY, &["First", "Second"]));
+        let (mut answer, mut head) = (BufReader::new(client.into_inner().take(1_000)), Vec::new());
+        while answer.read_until(b'\n', &mut head).unwrap() > 0 && !head.ends_with(b"\r\n\r\n") {}
+        String::from_utf8_lossy(&head).into_owned()
+    };
+    for (word, status, head) in table {
+        let said = head_of_next();
+        assert!(said.starts_with(status) && said.contains(head), "{word}: {said}");
+        assert_eq!(said.is_empty(), status.is_empty(), "{word}");
+    }
+    let garbage = head_of_next();
+    assert!(!garbage.is_empty() && !garbage.starts_with("HTTP"), "{garbage}");
+    let mut unanswered = Client::connect(port);
+    unanswered.send(&track(KEY, &["Event"]));
+    let mut control = Client::connect(port);
+    assert_eq!(control.get("/held?count=1&timeout=30").body, "1");
+    assert!(unanswered.silent());
+    // The service's own rules need no script: what is too old or too large is refused by its index.
+    let old = envelope(KEY, "Old").replace(r#""time":"2"#, r#""time":"1"#);
+    let large = envelope(KEY, "Large").replace("Corporate", &"x".repeat(70_000));
+    let body = [envelope(KEY, "Event"), old, large].join("\n");
+    let answer = control.ask(&post("/v2.1/track", "Content-Type: application/x-json-stream\r\n", body.as_bytes()));
+    let refused: Vec<_> = answer.json()["errors"].as_array().unwrap().iter().map(|e| e["index"].clone()).collect();
+    assert_eq!((answer.status, refused), (206, vec![1.into(), 2.into()]));
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
-use crate::http::Request;
 use crate::random::random;
 use crate::rest::{missing, refuse};
 use crate::vms::lock;
+use http_request::Request;
 
 /// Far more than a sample makes.
 const MAX_EVENTS: usize = 1000;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::answer::Answer;
-use crate::http::Request;
 use crate::journal::Journal;
 use crate::vms::lock;
+use http_request::Request;
 
 /// What goes wrong at a path.
 #[derive(Debug, Clone, Default, Deserialize)]

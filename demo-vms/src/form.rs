@@ -2,6 +2,14 @@
 
 use std::io::Write;
 
+use http_request::Request;
+
+/// Tells whether the body is a form.
+pub(crate) fn is_form(request: &Request) -> bool {
+    let media = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+    media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
 /// Returns the pairs of a form or a query in order. A pair without `=` has no value, which is not the same as an empty one.
 pub(crate) fn pairs(text: &str) -> Vec<(String, Option<String>)> {
     let pair = |pair: &str| match pair.split_once('=') {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::http::Request;
 use crate::idp;
 use crate::login;
 use crate::negotiate::Connection;
 use crate::rest;
 use crate::vms::Vms;
+use http_request::Request;
 
 /// Answers a request on a connection.
 pub(crate) fn answer(vms: &Arc<Vms>, request: &Request, connection: &mut Connection) -> Answer {

@@ -4,12 +4,12 @@ use serde_json::json;
 
 use crate::answer::Answer;
 use crate::form;
-use crate::http::Request;
 use crate::login;
 use crate::negotiate::{Connection, Step};
 use crate::tokens::jwt;
 use crate::user::{UserKind, UserState};
 use crate::vms::{Vms, lock};
+use http_request::Request;
 
 const PASSWORD: &str = "password";
 const WINDOWS: &str = "windows_credentials";
@@ -65,7 +65,7 @@ pub(crate) fn token(vms: &Vms, request: &Request, connection: Option<&mut Connec
             Step::Done(user, value) => proved = Some((user, value)),
         }
     }
-    if request.method != "POST" || !request.is_form() {
+    if request.method != "POST" || !form::is_form(request) {
         return refuse("invalid_request", None);
     }
     let user = proved.as_ref().map(|(user, _)| *user);

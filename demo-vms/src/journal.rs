@@ -4,8 +4,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::form;
-use crate::http::Request;
 use crate::vms::lock;
+use http_request::Request;
 
 /// Beyond this, requests are answered but no longer recorded.
 const MAX_RECORDED: usize = 100_000;
@@ -29,7 +29,7 @@ pub struct Received {
 
 impl Received {
     fn of(request: &Request) -> Self {
-        let form = if request.is_form() { String::from_utf8_lossy(&request.body) } else { "".into() };
+        let form = if form::is_form(request) { String::from_utf8_lossy(&request.body) } else { "".into() };
         Self {
             method: request.method.clone(),
             path: request.path.clone(),

@@ -1,7 +1,7 @@
 //! A stand-in for an XProtect Management Server: its identity provider, its API Gateway and its configuration REST API, on
 //! the loopback address, for demonstrations and for tests of clients.
 //!
-//! A request goes one way: `server` accepts the connection, `http` reads the request into a value, `journal` records it,
+//! A request goes one way: `server` accepts the connection, the crate `http-request` reads the request into a value, `journal` records it,
 //! `gateway` finds who answers its path (`idp` and `login` for tokens, `rest` for the rest), and `fault` writes the answer,
 //! or what a test wants instead of it.
 //!
@@ -56,7 +56,6 @@ mod events;
 mod fault;
 mod form;
 mod gateway;
-mod http;
 mod idp;
 mod items;
 mod journal;

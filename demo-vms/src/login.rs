@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::answer::Answer;
 use crate::form::encode;
-use crate::http::Request;
 use crate::idp::Form;
 use crate::tokens::Code;
 use crate::vms::Vms;
+use http_request::Request;
 
 const CLIENTS: [&str; 3] = ["VmsAdminClient", "VmsClient", "VmsWebClient"];
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::rest::{missing, refuse, unknown};
+use crate::rest::{missing, no_permission, unknown};
 
 /// Id of the option on every server.
 pub(crate) const ID: &str = "a36b973e-eb89-4cd9-8f44-5628c1e7f032";
@@ -28,6 +28,8 @@ pub enum Privacy {
     ListOnlyOn,
     /// Unchecked; only the list has it, its own address is a 404.
     ListOnlyOff,
+    /// Unchecked; only the list has it, and without any id.
+    ListOnlyOffWithoutId,
     /// The list can be read and lacks it.
     ItemMissing,
     /// The option is there, its value is not.
@@ -49,17 +51,20 @@ pub(crate) fn answer(privacy: Privacy, id: Option<&str>) -> Answer {
     let option = match privacy {
         Privacy::On | Privacy::ListOnlyOn => Some(option(&json!(true))),
         Privacy::Off | Privacy::ListOnlyOff => Some(option(&json!(false))),
+        Privacy::ListOnlyOffWithoutId => {
+            Some(json!({ "displayName": "Privacy settings", "collectTelemetryEnabled": false }))
+        }
         Privacy::OnAsText => Some(option(&json!("True"))),
         Privacy::OffAsText => Some(option(&json!("False"))),
         Privacy::WrongType => Some(option(&json!({ "value": 0 }))),
         Privacy::PropertyMissing => Some(option(&Value::Null)),
         Privacy::ItemMissing => None,
         Privacy::ResourceUnknown => return unknown("toolOptions"),
-        Privacy::Forbidden => return refuse(403, "The user has no permission to read this."),
+        Privacy::Forbidden => return no_permission(),
         Privacy::ServerError => return Answer::text(500, "text/plain", "The server failed."),
         Privacy::Malformed => return Answer::text(200, "application/json; charset=utf-8", r#"{"data":{"displ"#),
     };
-    let list_only = matches!(privacy, Privacy::ListOnlyOn | Privacy::ListOnlyOff);
+    let list_only = matches!(privacy, Privacy::ListOnlyOn | Privacy::ListOnlyOff | Privacy::ListOnlyOffWithoutId);
     match id {
         None => {
             let all: Vec<Value> = [Some(other()), option].into_iter().flatten().collect();

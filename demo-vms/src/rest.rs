@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::form;
-use crate::http::Request;
 use crate::items::{item, license, loosen, products, value};
 use crate::kind::Kind;
 use crate::list;
 use crate::privacy;
 use crate::tokens::Verdict;
 use crate::vms::{Vms, lock};
+use http_request::Request;
 
 /// Answers a request for the resource that these parts of the path name.
 pub(crate) fn answer(vms: &Arc<Vms>, request: &Request, parts: &[&str]) -> Answer {
@@ -81,8 +81,13 @@ fn bearer(vms: &Vms, request: &Request) -> Result<Option<usize>, Answer> {
 fn forbidden(vms: &Vms, user: Option<usize>, resource: &str) -> Option<Answer> {
     let user = vms.config.users.get(user?)?;
     user.forbidden.iter().find(|name| *name == "*" || name.eq_ignore_ascii_case(resource))?;
+    Some(no_permission())
+}
+
+/// Refuses a user who may not read this.
+pub(crate) fn no_permission() -> Answer {
     let details = json!([{ "errorText": "The user has no permission for this.", "errorTextId": "VMO61008" }]);
-    Some(Answer::json(403, &json!({ "error": { "httpCode": 403, "details": details } })))
+    Answer::json(403, &json!({ "error": { "httpCode": 403, "details": details } }))
 }
 
 /// Refuses a request in the form of the API.

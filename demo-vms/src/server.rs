@@ -15,12 +15,14 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::answer::Answer;
 use crate::fault;
 use crate::gateway;
-use crate::http::{MAX_BODY, Unread, read_request};
 use crate::negotiate::Connection;
 use crate::vms::{Vms, lock};
+use http_request::{Unread, read_request};
 
 /// Far more than one program opens; the next one is closed at once.
 const MAX_CONNECTIONS: usize = 256;
+/// Forms and single items are all that clients send.
+const MAX_BODY: usize = 256 * 1024;
 /// As long as IIS keeps an idle connection.
 const IDLE: Duration = Duration::from_secs(120);
 /// A client that was refused gets this long to take its answer.
@@ -93,10 +95,10 @@ fn serve(stream: impl Read + Write, vms: &Arc<Vms>) -> io::Result<bool> {
     let mut stream = BufReader::new(stream);
     let mut connection = Connection::default();
     loop {
-        let request = match read_request(&mut stream) {
+        let request = match read_request(&mut stream, MAX_BODY) {
             Ok(request) => request,
             Err(Unread::Closed) => return Ok(true),
-            Err(Unread::Refused(status)) => {
+            Err(Unread::Refused(status, _)) => {
                 Answer::page(status).with("Connection", "close").write(stream.get_mut(), true)?;
                 return Ok(true);
             }

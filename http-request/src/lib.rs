@@ -1,51 +1,79 @@
 //! HTTP/1.1 over any byte stream: a request is read into a value.
 //!
 //! - Each length is checked against its bound before memory is taken for it.
-//! - A request that breaks a rule is refused with an answer, and its connection is closed, as its end is not known.
-//! - Nothing here knows of sockets, TLS or telemetry.
+//! - A request that breaks a rule is refused, and its connection is to be closed, as its end is not known.
+//! - Nothing here knows of sockets, TLS or what is served.
+#![deny(unsafe_code)]
+#![warn(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::allow_attributes_without_reason
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test may fail"
+    )
+)]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use httparse::Status;
 
-use crate::answer::{Answer, write_answer};
-use crate::body::{read_chunks, read_exactly, too_large};
-
 /// As much as common servers take for the request line and all headers.
 const MAX_HEAD: usize = 64 * 1024;
-pub(crate) const MAX_HEADERS: usize = 100;
-/// Body as sent: room for 64 items of the largest size.
-pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
+const MAX_HEADERS: usize = 100;
+/// Size line of a chunk, or a trailer.
+const MAX_LINE: u64 = 4096;
 
+/// A request, as it came.
 #[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) query: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
-    pub(crate) keep_alive: bool,
+pub struct Request {
+    /// Method.
+    pub method: String,
+    /// Path, without the query.
+    pub path: String,
+    /// Query, without the question mark.
+    pub query: String,
+    /// Names and values of the headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// Body, whole.
+    pub body: Vec<u8>,
+    /// Whether the connection goes on after the answer.
+    pub keep_alive: bool,
+    /// Whether it is HTTP/1.1, whose clients understand chunks.
+    pub modern: bool,
 }
 
 impl Request {
-    /// Returns the first header of that name.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// Returns the value of the first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
 }
 
 /// Returns the value of the first header of that name.
-pub(crate) fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 /// Why there is no request.
 #[derive(Debug)]
-pub(crate) enum Unread {
+pub enum Unread {
     /// The stream ended or failed; there is nobody to answer.
     Closed,
-    /// The request breaks a rule.
-    Refused(Answer),
+    /// The request breaks a rule: the status that it is answered with, and the rule.
+    Refused(u16, String),
 }
 
 impl From<io::Error> for Unread {
@@ -54,12 +82,15 @@ impl From<io::Error> for Unread {
     }
 }
 
-pub(crate) fn refused(status: u16, message: &str) -> Unread {
-    Unread::Refused(Answer::refusal(status, message))
+fn refused(status: u16, rule: &str) -> Unread {
+    Unread::Refused(status, rule.to_owned())
 }
 
-/// Reads the next request, and answers its `Expect: 100-continue`.
-pub(crate) fn read_request<S: Read + Write>(stream: &mut BufReader<S>) -> Result<Request, Unread> {
+/// Reads the next request, with a body of at most so many bytes, and answers its `Expect: 100-continue`.
+///
+/// # Errors
+/// There is none, or it breaks a rule.
+pub fn read_request<S: Read + Write>(stream: &mut BufReader<S>, max_body: usize) -> Result<Request, Unread> {
     let mut request = parse_head(&read_head(stream)?)?;
     let chunked = match only(&request, "transfer-encoding")? {
         Some(coding) if coding.eq_ignore_ascii_case("chunked") => true,
@@ -74,17 +105,24 @@ pub(crate) fn read_request<S: Read + Write>(stream: &mut BufReader<S>) -> Result
         Some(_) => return Err(refused(400, "Content-Length is not a number")),
         None => 0,
     };
-    if length > MAX_BODY {
-        return Err(too_large());
+    if length > max_body {
+        return Err(too_large(max_body));
     }
     if request.header("expect").is_some_and(|expected| expected.eq_ignore_ascii_case("100-continue")) {
-        write_answer(stream.get_mut(), &Answer::go_on(), |_| true)?;
+        stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        stream.get_mut().flush()?;
     }
-    request.body = if chunked { read_chunks(stream)? } else { read_exactly(stream, length)? };
+    request.body = if chunked { read_chunks(stream, max_body)? } else { read_exactly(stream, length)? };
     Ok(request)
 }
 
 fn read_head(stream: &mut impl BufRead) -> Result<Vec<u8>, Unread> {
+    // Who begins with something else, a TLS client for one, would never end its head.
+    match stream.fill_buf()?.first() {
+        None => return Err(Unread::Closed),
+        Some(first) if !first.is_ascii_alphabetic() => return Err(refused(400, "that is no HTTP")),
+        Some(_) => {}
+    }
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let room = MAX_HEAD.saturating_sub(head.len());
@@ -118,9 +156,10 @@ fn parse_head(head: &[u8]) -> Result<Request, Unread> {
         headers,
         body: Vec::new(),
         keep_alive: false,
+        modern: parsed.version == Some(1),
     };
     let close = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-    request.keep_alive = parsed.version == Some(1) && !close;
+    request.keep_alive = request.modern && !close;
     Ok(request)
 }
 
@@ -132,10 +171,61 @@ fn only<'a>(request: &'a Request, name: &str) -> Result<Option<&'a str>, Unread>
     Ok(request.header(name))
 }
 
+fn read_chunks(stream: &mut impl BufRead, max_body: usize) -> Result<Vec<u8>, Unread> {
+    let mut body = Vec::new();
+    loop {
+        let size = match httparse::parse_chunk_size(&read_line(stream)?) {
+            Ok(Status::Complete((_, size))) => size,
+            _ => return Err(refused(400, "a chunk does not begin with its size")),
+        };
+        if size == 0 {
+            break;
+        }
+        // A size that does not fit into usize is too large as well.
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size > max_body.saturating_sub(body.len()) {
+            return Err(too_large(max_body));
+        }
+        body.append(&mut read_exactly(stream, size)?);
+        if read_line(stream)? != b"\r\n" {
+            return Err(refused(400, "a chunk is longer than its size"));
+        }
+    }
+    // Trailers say nothing that matters here.
+    for _ in 0..MAX_HEADERS {
+        if read_line(stream)? == b"\r\n" {
+            return Ok(body);
+        }
+    }
+    Err(refused(431, "there are too many trailers"))
+}
+
+fn read_exactly(stream: &mut impl BufRead, length: usize) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    stream.by_ref().take(length as u64).read_to_end(&mut bytes)?;
+    if bytes.len() < length { Err(Unread::Closed) } else { Ok(bytes) }
+}
+
+fn read_line(stream: &mut impl BufRead) -> Result<Vec<u8>, Unread> {
+    let mut line = Vec::new();
+    stream.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+    match line.last() {
+        Some(b'\n') => Ok(line),
+        Some(_) if line.len() as u64 == MAX_LINE => Err(refused(400, "a line of the chunked body is too long")),
+        _ => Err(Unread::Closed),
+    }
+}
+
+fn too_large(max_body: usize) -> Unread {
+    refused(413, &format!("the body is larger than {max_body} bytes"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Cursor;
+
+    const MAX_BODY: usize = 4 * 1024 * 1024;
 
     /// What a client sends, and what it is sent.
     struct Wire(Cursor<Vec<u8>>, Vec<u8>);
@@ -184,8 +274,8 @@ mod tests {
             (&format!("{chunked}\r\n{long}"), 400),
             (&format!("{chunked}\r\n0\r\n{many}\r\n"), 431),
         ] {
-            match read_request(&mut wire(&format!("POST / HTTP/1.1\r\n{rest}"))) {
-                Err(Unread::Refused(answer)) => assert_eq!(answer.status, status, "{rest:.60}"),
+            match read_request(&mut wire(&format!("POST / HTTP/1.1\r\n{rest}")), MAX_BODY) {
+                Err(Unread::Refused(found, _)) => assert_eq!(found, status, "{rest:.60}"),
                 other => panic!("{rest:.60}: {other:?}"),
             }
         }
@@ -200,7 +290,7 @@ mod tests {
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n",
         ] {
-            assert!(matches!(read_request(&mut wire(text)), Err(Unread::Closed)), "{text}");
+            assert!(matches!(read_request(&mut wire(text), MAX_BODY), Err(Unread::Closed)), "{text}");
         }
     }
 
@@ -211,13 +301,13 @@ mod tests {
              2;x=y\r\nab\r\n1\r\nc\r\n0\r\nTrailer: t\r\n\r\n\
              GET /d HTTP/1.1\r\nConnection: close\r\n\r\n",
         );
-        let first = read_request(&mut stream).unwrap();
+        let first = read_request(&mut stream, MAX_BODY).unwrap();
         assert_eq!(
             (first.path.as_str(), first.query.as_str(), first.body.as_slice()),
             ("/a", "b=c", b"abc".as_slice())
         );
         assert_eq!(stream.get_ref().1, b"HTTP/1.1 100 Continue\r\n\r\n");
-        let second = read_request(&mut stream).unwrap();
+        let second = read_request(&mut stream, MAX_BODY).unwrap();
         assert_eq!((second.path.as_str(), second.keep_alive), ("/d", false));
         assert!(first.keep_alive);
     }
