@@ -38,8 +38,13 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "windows") {
         describe();
         if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|abi| abi == "gnu") {
-            // Two builds of one source are equal: no time of day in the file.
+            // Two builds of one source are equal: no time of day in the file, and the system's import libraries from where
+            // the build has them.
             println!("cargo::rustc-cdylib-link-arg=-Wl,--no-insert-timestamp");
+            println!("cargo::rerun-if-env-changed=VMS_IMPORT_LIBRARIES");
+            if let Ok(folder) = env::var("VMS_IMPORT_LIBRARIES") {
+                println!("cargo::rustc-link-search=native={folder}");
+            }
         } else {
             println!("cargo::rustc-cdylib-link-arg=/Brepro");
             println!("cargo::rustc-cdylib-link-arg=/guard:cf");

@@ -48,6 +48,39 @@
 // The settings file cannot be parsed. It was left as it is. The message names file, line and column.
 #define VMS_ERROR_SETTINGS 21
 
+// connect_vms: no connection came about: refused, unknown name, cut off.
+#define VMS_ERROR_UNREACHABLE 40
+
+// connect_vms: time is over.
+#define VMS_ERROR_TIMEOUT 41
+
+// connect_vms: this computer does not trust the server's certificate.
+#define VMS_ERROR_CERTIFICATE 42
+
+// connect_vms: HTTPS was asked for, and the address is for plain HTTP.
+#define VMS_ERROR_NOT_ENCRYPTED 43
+
+// connect_vms: the server points to another one.
+#define VMS_ERROR_REDIRECTED 44
+
+// connect_vms: name, password or token were refused.
+#define VMS_ERROR_LOGON_REFUSED 45
+
+// connect_vms: the user is locked.
+#define VMS_ERROR_LOCKED_OUT 46
+
+// connect_vms: the user must choose a new password first.
+#define VMS_ERROR_PASSWORD_EXPIRED 47
+
+// connect_vms: the user may log on, and not read what is needed.
+#define VMS_ERROR_ACCESS_DENIED 48
+
+// connect_vms: the server says that it failed.
+#define VMS_ERROR_SERVER 49
+
+// connect_vms: the answer is not that of an XProtect API.
+#define VMS_ERROR_ANSWER 50
+
 // A defect of this library. Nothing was recorded; the host goes on as if telemetry were off.
 #define VMS_ERROR_INTERNAL 30
 
@@ -129,6 +162,55 @@
 // get_text: when the service last took events (ISO 8601, UTC); empty if it never did.
 #define VMS_TEXT_LAST_SENT 10
 
+// get_text: why nothing of the last connection is sent although telemetry is on; empty if it is.
+#define VMS_TEXT_CONNECTION_REASON 11
+
+// The server is sought.
+#define VMS_STAGE_FINDING 1
+
+// A Windows user: the host gets a token at VMS_CONNECTION_TOKEN_ENDPOINT and hands it over with give_token.
+#define VMS_STAGE_TOKEN_NEEDED 2
+
+// A token is asked for.
+#define VMS_STAGE_LOGGING_ON 3
+
+// Logged on; site, product and child sites are read.
+#define VMS_STAGE_READING 4
+
+// The connection stands; privacy option and counts are read in the background.
+#define VMS_STAGE_COUNTING 5
+
+// The connection stands, and nothing goes on any more.
+#define VMS_STAGE_CONNECTED 6
+
+// There is no connection: see the failure and VMS_CONNECTION_FAILURE.
+#define VMS_STAGE_FAILED 7
+
+// get_connection_text: the server as it is really spoken to, as "https://host:port/".
+#define VMS_CONNECTION_ADDRESS 1
+
+// get_connection_text: the actual id of the site.
+#define VMS_CONNECTION_SITE_ID 2
+
+// get_connection_text: the name of the site.
+#define VMS_CONNECTION_SITE_NAME 3
+
+// get_connection_text: the name of the product.
+#define VMS_CONNECTION_PRODUCT_NAME 4
+
+// get_connection_text: the version of the product.
+#define VMS_CONNECTION_PRODUCT_VERSION 5
+
+// get_connection_text: where the host logs a Windows user on: it posts the form
+// grant_type=windows_credentials&client_id=GrantValidatorClient there, with the handshake of HTTP (Negotiate, NTLM).
+#define VMS_CONNECTION_TOKEN_ENDPOINT 6
+
+// get_connection_text: why there is no connection: what happened, to which server, and what to do.
+#define VMS_CONNECTION_FAILURE 7
+
+// get_connection_text: the child sites, a line each, as id, version and name with a TAB between them.
+#define VMS_CONNECTION_CHILD_SITES 8
+
 // Longest text in a record, in bytes without the NUL. A longer one is an error, and no more of it is read.
 #define VMS_TEXT_LIMIT 8192
 
@@ -152,7 +234,8 @@ typedef struct VmsSessionInfo {
   // goes before it. HTTPS is required, but for this computer itself.
   const char *connection_string;
   // The environment as "NAME=value" texts, ended by a NULL pointer, for hosts whose runtime keeps an environment of
-  // its own, as .NET does on Linux; NULL: the library reads that of the process.
+  // its own, as .NET does on Linux; NULL: the library reads that of the process. A value that is too long or not UTF-8
+  // cannot be used: where it could say yes or no, that is a no.
   const char *const *environment;
 } VmsSessionInfo;
 
@@ -204,6 +287,53 @@ typedef struct VmsConnectionInfo {
   struct VmsCount output_count;
 } VmsConnectionInfo;
 
+// A logon to an XProtect management server, for connect_vms. Texts that the user_type does not need may be NULL.
+typedef struct VmsLogon {
+  // sizeof(VmsLogon).
+  uint32_t size;
+  // VMS_USER_BASIC: with user_name and password. VMS_USER_WINDOWS: the host brings the token (give_token).
+  // VMS_USER_OAUTH: with access_token. Required.
+  uint32_t user_type;
+  // VMS_TRUE: HTTPS or nothing.
+  uint32_t secure_only;
+  // VMS_TRUE: any certificate is taken.
+  uint32_t skip_certificate_check;
+  // VMS_TRUE: the child sites are listed as a part of the logon.
+  uint32_t include_child_sites;
+  // Longest time for the logon as a whole, in seconds, at most 3,600; 0: 60.
+  uint32_t timeout_seconds;
+  // "https://host", "http://host:port", or a bare host name: HTTPS, and where nothing answers there HTTP, unless
+  // secure_only says no. Required.
+  const char *server_address;
+  // Name of a basic user.
+  const char *user_name;
+  // Its password. The library's copy is wiped after the logon.
+  const char *password;
+  // A token that the VMS's identity provider gave out. The library's copy is wiped with the connection.
+  const char *access_token;
+  // An open connection that is closed before this one begins, as by on_disconnect; 0: none. Where this record cannot be
+  // used, it stays open.
+  uint64_t replaces;
+} VmsLogon;
+
+// What holds of a connection of connect_vms, from get_connection.
+typedef struct VmsConnectionState {
+  // sizeof(VmsConnectionState), set by the caller.
+  uint32_t size;
+  // VMS_STAGE_*.
+  uint32_t stage;
+  // At VMS_STAGE_FAILED: VMS_ERROR_UNREACHABLE to VMS_ERROR_ANSWER, or VMS_ERROR_INTERNAL. Else VMS_OK.
+  int32_t failure;
+  // VMS_TRUE: HTTPS. VMS_UNSET: not known yet.
+  uint32_t encryption_enabled;
+  // VMS_POLICY_*. Unknown until it was read; with telemetry off it is not read.
+  uint32_t usage_data_policy;
+  // VMS_TRUE: NewVmsSession was recorded. VMS_FALSE: nothing of this connection is sent. VMS_UNSET: not decided yet.
+  uint32_t reported;
+  // Items that were counted so far.
+  uint32_t items_counted;
+} VmsConnectionState;
+
 // A change of the configuration, for set_config. All zero but the size: nothing changes.
 typedef struct VmsConfigChange {
   // sizeof(VmsConfigChange).
@@ -240,8 +370,8 @@ extern "C" {
 
 // Starts the session of this process and records NewSession, unless somebody said no. Never waits for the network.
 //
-// A process has one session: a further call joins the running one, returns VMS_OK and ignores its argument. A session
-// starts even where nothing can be stored; get_config and get_text tell why.
+// A process has one session: a further call joins the running one and ignores its argument. VMS_OFF: there is a session,
+// and NewSession is not recorded, because telemetry is off or nothing can be stored; get_config and get_text tell why.
 //
 // # Safety
 // `info` is NULL or points to a record whose first field says how large it is; its texts are NULL or end with a NUL.
@@ -255,6 +385,48 @@ int32_t init_session(const struct VmsSessionInfo *info);
 // `info` as for init_session; `connection` is NULL or can be written to.
 int32_t on_connect(const struct VmsConnectionInfo *info,
                    uint64_t *connection);
+
+// Begins to log on to a VMS, in the background, and writes the connection's number. Returns at once. Works whether or not
+// telemetry is on; where it is, NewVmsSession is recorded as soon as the VMS is counted, and the host does not call
+// on_connect. With `replaces` it may take a second, as on_disconnect does. The connection is closed with on_disconnect,
+// also where the logon failed.
+//
+// # Safety
+// `logon` as `info` for init_session; `connection` is NULL or can be written to.
+int32_t connect_vms(const struct VmsLogon *logon,
+                    uint64_t *connection);
+
+// Hands over the token that the host got for a Windows user, at VMS_STAGE_TOKEN_NEEDED.
+//
+// # Safety
+// `token` is NULL or a text.
+int32_t give_token(uint64_t connection, const char *token);
+
+// Writes what holds of a connection of connect_vms: as much of the record as the caller's size says. For as long as the
+// connection is at `stage` (VMS_STAGE_*), waits for the next one, at most so many milliseconds; 0: does not wait.
+//
+// # Safety
+// `state` as `config` for get_config.
+int32_t get_connection(uint64_t connection,
+                       uint32_t stage,
+                       uint32_t wait_milliseconds,
+                       struct VmsConnectionState *state);
+
+// Writes one of VMS_CONNECTION_* of a connection of connect_vms, in the manner of get_text; empty: not known (yet).
+//
+// # Safety
+// As for get_text.
+int32_t get_connection_text(uint64_t connection,
+                            uint32_t which,
+                            char *buffer,
+                            size_t capacity,
+                            size_t *length);
+
+// Waits until a connection of connect_vms is counted, at most so many milliseconds, and records its NewVmsSession with
+// what is known by then, where it was not recorded yet. For the end of a process that does not disconnect;
+// on_disconnect does the same, and waits for a second.
+int32_t settle_connection(uint64_t connection,
+                          uint32_t wait_milliseconds);
 
 // Closes a connection and records CloseVmsSession. Call it only for a graceful end (`Disconnect-Vms`): a connection
 // that just ends with its process is not reported.

@@ -3,6 +3,7 @@
 //! The environment is read once, when the session starts; the settings file anew at every decision, so that a session
 //! follows a choice that another process stored. Whatever is in doubt counts as a no.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
 use crate::error::Result;
@@ -64,7 +65,8 @@ const PROXIES: [&str; 3] = ["HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY"];
 const NO_PROXY: &str = "NO_PROXY";
 
 impl Environment {
-    /// Reads the variables; names compare without case (C1). Where two spellings of one name differ, the no wins.
+    /// Reads the variables; names compare without case (C1). Where two spellings of one name differ, the no wins. What is
+    /// not text, or was cut off and ends with a replacement character, is neither true nor a place.
     pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
         let mut read = Self::default();
         for (name, value) in variables {
@@ -76,16 +78,16 @@ impl Environment {
             } else if name.eq_ignore_ascii_case(LOG) {
                 read.log = Some(spelled(&value, read.log));
             } else if name.eq_ignore_ascii_case(CONNECTION_STRING) {
-                read.connection_string = Some(value.into_owned());
+                read.connection_string = Some(undamaged(value));
             } else if name.eq_ignore_ascii_case(DO_NOT_TRACK) {
                 let allows = matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "false");
                 read.do_not_track |= !allows;
             } else if name.eq_ignore_ascii_case(NO_PROXY) {
-                read.no_proxy = Some(value.into_owned());
+                read.no_proxy = Some(undamaged(value));
             } else if let Some(place) = PROXIES.iter().position(|proxy| name.eq_ignore_ascii_case(proxy))
                 && let (false, Some(proxy)) = (value.is_empty(), read.proxies.get_mut(place))
             {
-                *proxy = Some(value.into_owned());
+                *proxy = Some(undamaged(value));
             }
         }
         read
@@ -130,6 +132,11 @@ impl Environment {
     pub fn forbids(&self) -> bool {
         self.refusal().is_some()
     }
+}
+
+/// Gives a value that names a place, but nothing of one that was not text or was cut off: a part may name another place.
+fn undamaged(value: Cow<'_, str>) -> String {
+    if value.contains(char::REPLACEMENT_CHARACTER) { String::new() } else { value.into_owned() }
 }
 
 fn spelled(value: &str, before: Option<Spelled>) -> Spelled {

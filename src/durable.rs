@@ -8,18 +8,25 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::platform;
 
-/// Tries after a momentary failure: a virus scanner lets go of a new file within a few milliseconds.
-const TRIES: u32 = 10;
+/// Longest wait for a file that somebody else has open: a virus scanner lets go of a new one within a few milliseconds.
+const MOMENT: Duration = Duration::from_millis(50);
+/// Longest wait for a lock that others hold for a moment. Only a process that was stopped in that moment holds it longer.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for what the user chose: where many choose at once, the last in the queue waits for all others' disks.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(30);
+/// A temporary file older than this belongs to a process that died.
+const STRAY_AGE: TimeDelta = TimeDelta::days(1);
 
 /// Whether the bytes must have reached the disk before the call returns.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
-    /// They must: for what the user chose.
+    /// They must: for what the user chose. A file that others keep reading is replaced with [`PATIENCE`].
     Yes,
     /// They need not: on a path that a user waits for.
     No,
@@ -31,15 +38,22 @@ pub enum Sync {
 /// [`Error::File`]; then the old content is still there.
 pub fn write(path: &Path, content: &[u8], sync: Sync) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    platform::create_private_folder(folder).map_err(Error::file("create", folder))?;
     let temporary = folder.join(format!(".{}{TEMPORARY}", Uuid::new_v4().simple()));
-    let written = platform::create_new(&temporary).and_then(|mut file| {
+    let patience = if sync == Sync::Yes { PATIENCE } else { MOMENT };
+    let created = match platform::create_new(&temporary) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            platform::create_private_folder(folder).map_err(Error::file("create", folder))?;
+            platform::create_new(&temporary)
+        }
+        other => other,
+    };
+    let written = created.and_then(|mut file| {
         file.write_all(content)?;
         if sync == Sync::Yes { file.sync_all() } else { Ok(()) }
     });
     let outcome = written
         .map_err(Error::file("write", &temporary))
-        .and_then(|()| retry(|| fs::rename(&temporary, path)).map_err(Error::file("replace", path)));
+        .and_then(|()| retry(patience, || fs::rename(&temporary, path)).map_err(Error::file("replace", path)));
     if outcome.is_err() {
         // Where this fails as well, the file is a stray, and strays are removed a day later.
         let _ = fs::remove_file(&temporary);
@@ -47,8 +61,27 @@ pub fn write(path: &Path, content: &[u8], sync: Sync) -> Result<()> {
     outcome
 }
 
-/// How the names of temporary files end: strays of a killed process are known by it.
+/// How the names of temporary files end.
 pub const TEMPORARY: &str = ".tmp";
+
+/// Tells whether a file's name is one that [`write()`] gives to its temporary files.
+pub fn is_temporary(name: &str) -> bool {
+    let id = name.strip_prefix('.').and_then(|name| name.strip_suffix(TEMPORARY));
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+/// Removes from a folder what processes that died left half written more than a day ago.
+pub fn remove_strays(folder: &Path, now: DateTime<Utc>) {
+    for file in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_old = |time| now - DateTime::<Utc>::from(time) > STRAY_AGE;
+        if file.file_name().to_str().is_some_and(is_temporary)
+            && file.metadata().and_then(|file| file.modified()).is_ok_and(is_old)
+        {
+            // Whoever holds it open keeps it; the next one tries again.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
 
 /// Reads a file of at most `limit` bytes; `None` where there is none.
 ///
@@ -56,7 +89,7 @@ pub const TEMPORARY: &str = ".tmp";
 /// [`Error::File`] where it cannot be read, is larger or is no file.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
-    let outcome = retry(|| {
+    let outcome = retry(MOMENT, || {
         content.clear();
         File::open(path)?.take(limit + 1).read_to_end(&mut content)
     });
@@ -74,7 +107,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// [`Error::File`].
 pub fn remove(path: &Path) -> Result<()> {
-    match retry(|| fs::remove_file(path)) {
+    match retry(MOMENT, || fs::remove_file(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file("delete", path)(error)),
         _ => Ok(()),
     }
@@ -87,12 +120,11 @@ pub enum Hold {
     Alone,
     /// Alone, giving up after [`PATIENCE`]: where a user waits.
     AloneSoon,
+    /// Alone, giving up after [`LONG_PATIENCE`]: where a user's choice is stored.
+    AloneForChoice,
     /// With others who share it, giving up after [`PATIENCE`].
     Shared,
 }
-
-/// Longest wait for a lock that others hold for a moment. Only a process that was stopped in that moment holds it longer.
-pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Locks a lock file, creating it and its folder. The operating system unlocks it when the file is dropped or its process
 /// ends, however it ends. That the file exists means nothing.
@@ -104,18 +136,19 @@ pub fn lock(path: &Path, hold: Hold) -> Result<File> {
     platform::create_private_folder(folder).map_err(Error::file("create", folder))?;
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).read(true);
-    let file = retry(|| options.open(path)).map_err(Error::file("open", path))?;
+    let file = retry(MOMENT, || options.open(path)).map_err(Error::file("open", path))?;
     let locked = match hold {
         Hold::Alone => file.lock(),
-        Hold::AloneSoon => soon(|| file.try_lock()),
-        Hold::Shared => soon(|| file.try_lock_shared()),
+        Hold::AloneSoon => within(PATIENCE, || file.try_lock()),
+        Hold::AloneForChoice => within(LONG_PATIENCE, || file.try_lock()),
+        Hold::Shared => within(PATIENCE, || file.try_lock_shared()),
     };
     locked.map_err(Error::file("lock", path))?;
     Ok(file)
 }
 
-fn soon(attempt: impl Fn() -> std::result::Result<(), TryLockError>) -> io::Result<()> {
-    let stop = Instant::now() + PATIENCE;
+fn within(patience: Duration, attempt: impl Fn() -> std::result::Result<(), TryLockError>) -> io::Result<()> {
+    let stop = Instant::now() + patience;
     loop {
         match attempt() {
             Ok(()) => return Ok(()),
@@ -128,16 +161,17 @@ fn soon(attempt: impl Fn() -> std::result::Result<(), TryLockError>) -> io::Resu
     }
 }
 
-fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for pause in 1..TRIES {
+/// Tries again as long as somebody else has the file open.
+fn retry<T>(patience: Duration, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let stop = Instant::now() + patience;
+    loop {
         match operation() {
-            Err(error) if platform::is_momentary(&error) => {
-                std::thread::sleep(Duration::from_millis(u64::from(pause)));
+            Err(error) if platform::is_momentary(&error) && Instant::now() < stop => {
+                std::thread::sleep(Duration::from_millis(1));
             }
             other => return other,
         }
     }
-    operation()
 }
 
 #[cfg(test)]

@@ -403,9 +403,40 @@ pub fn documentation() -> String {
             let sort = if field.is_measurement() { "measurement" } else { "property" };
             page += &format!("| `{name}` | {sort} | {about} |\n");
         }
-        page += "| `OccurredAt` | property | when it happened (ISO 8601, UTC); late events only |\n";
+        page += &format!("| `OccurredAt` | property | {OCCURRED_AT} |\n");
     }
     page
+}
+
+/// What the documentation says of the property that only late events have.
+const OCCURRED_AT: &str = "when it happened (ISO 8601, UTC); late events only";
+
+/// Writes the table for a console of 80 columns, in ASCII as Windows PowerShell needs it: a section of the help topic
+/// about_VmsTelemetry.
+pub fn help() -> String {
+    const NAME: usize = 31;
+    const LINE: usize = 79;
+    let mut text = String::new();
+    for kind in Kind::ALL {
+        text += &format!("\n    {}\n", kind.name());
+        let rows =
+            kind.fields().iter().map(|field| (field.row().0, field.row().2)).chain([("OccurredAt", OCCURRED_AT)]);
+        for (name, about) in rows {
+            let mut line = format!("        {name}");
+            for word in about.split(' ').map(|word| word.replace('`', "").replace('…', "<id>")) {
+                if line.chars().count() + 1 + word.chars().count() > LINE {
+                    text += &line;
+                    text.push('\n');
+                    line = String::new();
+                }
+                let column = if line.chars().count() < NAME { NAME } else { line.chars().count() + 1 };
+                line = format!("{line:column$}{word}");
+            }
+            text += &line;
+            text.push('\n');
+        }
+    }
+    text
 }
 
 #[cfg(test)]

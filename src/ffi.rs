@@ -5,12 +5,14 @@
 //! `include/vms_telemetry.h` (their text is in `build.rs`).
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, OsString, c_char};
+use std::ffi::{OsString, c_char};
 use std::mem::MaybeUninit;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
 
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::config::Environment;
 use crate::error::{Error, Result};
@@ -18,6 +20,8 @@ use crate::event::{Field, USER_TYPES};
 use crate::paths::Paths;
 use crate::session::{self, Change, Connection, HostFacts, Outcome, Session, State, UsageDataPolicy};
 use crate::transport::ProxyChoice;
+use crate::vms::{BasicUser, Credential, Logon, Site, Stage};
+use crate::{sender, vms};
 
 /// Done.
 pub const VMS_OK: i32 = 0;
@@ -37,6 +41,28 @@ pub const VMS_ERROR_BUFFER_TOO_SMALL: i32 = 14;
 pub const VMS_ERROR_FILE: i32 = 20;
 /// The settings file cannot be parsed. It was left as it is. The message names file, line and column.
 pub const VMS_ERROR_SETTINGS: i32 = 21;
+/// connect_vms: no connection came about: refused, unknown name, cut off.
+pub const VMS_ERROR_UNREACHABLE: i32 = 40;
+/// connect_vms: time is over.
+pub const VMS_ERROR_TIMEOUT: i32 = 41;
+/// connect_vms: this computer does not trust the server's certificate.
+pub const VMS_ERROR_CERTIFICATE: i32 = 42;
+/// connect_vms: HTTPS was asked for, and the address is for plain HTTP.
+pub const VMS_ERROR_NOT_ENCRYPTED: i32 = 43;
+/// connect_vms: the server points to another one.
+pub const VMS_ERROR_REDIRECTED: i32 = 44;
+/// connect_vms: name, password or token were refused.
+pub const VMS_ERROR_LOGON_REFUSED: i32 = 45;
+/// connect_vms: the user is locked.
+pub const VMS_ERROR_LOCKED_OUT: i32 = 46;
+/// connect_vms: the user must choose a new password first.
+pub const VMS_ERROR_PASSWORD_EXPIRED: i32 = 47;
+/// connect_vms: the user may log on, and not read what is needed.
+pub const VMS_ERROR_ACCESS_DENIED: i32 = 48;
+/// connect_vms: the server says that it failed.
+pub const VMS_ERROR_SERVER: i32 = 49;
+/// connect_vms: the answer is not that of an XProtect API.
+pub const VMS_ERROR_ANSWER: i32 = 50;
 /// A defect of this library. Nothing was recorded; the host goes on as if telemetry were off.
 pub const VMS_ERROR_INTERNAL: i32 = 30;
 
@@ -97,6 +123,42 @@ pub const VMS_TEXT_DELIVERY_FAILURE: u32 = 9;
 /// get_text: when the service last took events (ISO 8601, UTC); empty if it never did.
 pub const VMS_TEXT_LAST_SENT: u32 = 10;
 
+/// get_text: why nothing of the last connection is sent although telemetry is on; empty if it is.
+pub const VMS_TEXT_CONNECTION_REASON: u32 = 11;
+
+/// The server is sought.
+pub const VMS_STAGE_FINDING: u32 = 1;
+/// A Windows user: the host gets a token at VMS_CONNECTION_TOKEN_ENDPOINT and hands it over with give_token.
+pub const VMS_STAGE_TOKEN_NEEDED: u32 = 2;
+/// A token is asked for.
+pub const VMS_STAGE_LOGGING_ON: u32 = 3;
+/// Logged on; site, product and child sites are read.
+pub const VMS_STAGE_READING: u32 = 4;
+/// The connection stands; privacy option and counts are read in the background.
+pub const VMS_STAGE_COUNTING: u32 = 5;
+/// The connection stands, and nothing goes on any more.
+pub const VMS_STAGE_CONNECTED: u32 = 6;
+/// There is no connection: see the failure and VMS_CONNECTION_FAILURE.
+pub const VMS_STAGE_FAILED: u32 = 7;
+
+/// get_connection_text: the server as it is really spoken to, as "https://host:port/".
+pub const VMS_CONNECTION_ADDRESS: u32 = 1;
+/// get_connection_text: the actual id of the site.
+pub const VMS_CONNECTION_SITE_ID: u32 = 2;
+/// get_connection_text: the name of the site.
+pub const VMS_CONNECTION_SITE_NAME: u32 = 3;
+/// get_connection_text: the name of the product.
+pub const VMS_CONNECTION_PRODUCT_NAME: u32 = 4;
+/// get_connection_text: the version of the product.
+pub const VMS_CONNECTION_PRODUCT_VERSION: u32 = 5;
+/// get_connection_text: where the host logs a Windows user on: it posts the form
+/// grant_type=windows_credentials&client_id=GrantValidatorClient there, with the handshake of HTTP (Negotiate, NTLM).
+pub const VMS_CONNECTION_TOKEN_ENDPOINT: u32 = 6;
+/// get_connection_text: why there is no connection: what happened, to which server, and what to do.
+pub const VMS_CONNECTION_FAILURE: u32 = 7;
+/// get_connection_text: the child sites, a line each, as id, version and name with a TAB between them.
+pub const VMS_CONNECTION_CHILD_SITES: u32 = 8;
+
 /// Longest text in a record, in bytes without the NUL. A longer one is an error, and no more of it is read.
 pub const VMS_TEXT_LIMIT: usize = 8192;
 /// Most entries of an environment that are read.
@@ -121,7 +183,8 @@ pub struct VmsSessionInfo {
     /// goes before it. HTTPS is required, but for this computer itself.
     pub connection_string: *const c_char,
     /// The environment as "NAME=value" texts, ended by a NULL pointer, for hosts whose runtime keeps an environment of
-    /// its own, as .NET does on Linux; NULL: the library reads that of the process.
+    /// its own, as .NET does on Linux; NULL: the library reads that of the process. A value that is too long or not UTF-8
+    /// cannot be used: where it could say yes or no, that is a no.
     pub environment: *const *const c_char,
 }
 
@@ -211,10 +274,61 @@ pub struct VmsConfig {
     pub pending_events: u32,
 }
 
+/// A logon to an XProtect management server, for connect_vms. Texts that the user_type does not need may be NULL.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct VmsLogon {
+    /// sizeof(VmsLogon).
+    pub size: u32,
+    /// VMS_USER_BASIC: with user_name and password. VMS_USER_WINDOWS: the host brings the token (give_token).
+    /// VMS_USER_OAUTH: with access_token. Required.
+    pub user_type: u32,
+    /// VMS_TRUE: HTTPS or nothing.
+    pub secure_only: u32,
+    /// VMS_TRUE: any certificate is taken.
+    pub skip_certificate_check: u32,
+    /// VMS_TRUE: the child sites are listed as a part of the logon.
+    pub include_child_sites: u32,
+    /// Longest time for the logon as a whole, in seconds, at most 3,600; 0: 60.
+    pub timeout_seconds: u32,
+    /// "https://host", "http://host:port", or a bare host name: HTTPS, and where nothing answers there HTTP, unless
+    /// secure_only says no. Required.
+    pub server_address: *const c_char,
+    /// Name of a basic user.
+    pub user_name: *const c_char,
+    /// Its password. The library's copy is wiped after the logon.
+    pub password: *const c_char,
+    /// A token that the VMS's identity provider gave out. The library's copy is wiped with the connection.
+    pub access_token: *const c_char,
+    /// An open connection that is closed before this one begins, as by on_disconnect; 0: none. Where this record cannot be
+    /// used, it stays open.
+    pub replaces: u64,
+}
+
+/// What holds of a connection of connect_vms, from get_connection.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct VmsConnectionState {
+    /// sizeof(VmsConnectionState), set by the caller.
+    pub size: u32,
+    /// VMS_STAGE_*.
+    pub stage: u32,
+    /// At VMS_STAGE_FAILED: VMS_ERROR_UNREACHABLE to VMS_ERROR_ANSWER, or VMS_ERROR_INTERNAL. Else VMS_OK.
+    pub failure: i32,
+    /// VMS_TRUE: HTTPS. VMS_UNSET: not known yet.
+    pub encryption_enabled: u32,
+    /// VMS_POLICY_*. Unknown until it was read; with telemetry off it is not read.
+    pub usage_data_policy: u32,
+    /// VMS_TRUE: NewVmsSession was recorded. VMS_FALSE: nothing of this connection is sent. VMS_UNSET: not decided yet.
+    pub reported: u32,
+    /// Items that were counted so far.
+    pub items_counted: u32,
+}
+
 /// Starts the session of this process and records NewSession, unless somebody said no. Never waits for the network.
 ///
-/// A process has one session: a further call joins the running one, returns VMS_OK and ignores its argument. A session
-/// starts even where nothing can be stored; get_config and get_text tell why.
+/// A process has one session: a further call joins the running one and ignores its argument. VMS_OFF: there is a session,
+/// and NewSession is not recorded, because telemetry is off or nothing can be stored; get_config and get_text tell why.
 ///
 /// # Safety
 /// `info` is NULL or points to a record whose first field says how large it is; its texts are NULL or end with a NUL.
@@ -244,7 +358,8 @@ pub unsafe extern "C" fn init_session(info: *const VmsSessionInfo) -> i32 {
         if session.is_none() {
             *session = Some(Arc::new(Session::start(facts, environment, Paths::of_current_user())?));
         }
-        Ok(VMS_OK)
+        let is_announced = session.as_ref().is_some_and(|session| session.is_announced());
+        Ok(if is_announced { VMS_OK } else { VMS_OFF })
     })
 }
 
@@ -278,6 +393,161 @@ pub unsafe extern "C" fn on_connect(info: *const VmsConnectionInfo, connection: 
         unsafe { connection.write_unaligned(number) };
         Ok(status(outcome))
     })
+}
+
+/// Begins to log on to a VMS, in the background, and writes the connection's number. Returns at once. Works whether or not
+/// telemetry is on; where it is, NewVmsSession is recorded as soon as the VMS is counted, and the host does not call
+/// on_connect. With `replaces` it may take a second, as on_disconnect does. The connection is closed with on_disconnect,
+/// also where the logon failed.
+///
+/// # Safety
+/// `logon` as `info` for init_session; `connection` is NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn connect_vms(logon: *const VmsLogon, connection: *mut u64) -> i32 {
+    guard(|| {
+        let session = session()?;
+        not_null(connection, "connection")?;
+        // SAFETY: as the caller promised.
+        let logon = unsafe { record(logon, "logon") }?;
+        let credential = match logon.user_type {
+            VMS_USER_BASIC => Credential::Basic(BasicUser {
+                // SAFETY: as the caller promised, for each of the texts.
+                name: Zeroizing::new(unsafe { required(logon.user_name, "user_name") }?),
+                // SAFETY: as above.
+                password: Zeroizing::new(unsafe { text(logon.password, "password") }?.unwrap_or_default()),
+            }),
+            VMS_USER_WINDOWS => Credential::Windows,
+            VMS_USER_OAUTH => {
+                // SAFETY: as above.
+                Credential::Token(Zeroizing::new(unsafe { required(logon.access_token, "access_token") }?))
+            }
+            other => return user_type(other).map(|_| VMS_ERROR_INTERNAL),
+        };
+        // SAFETY: as above.
+        let address = unsafe { required(logon.server_address, "server_address") }?;
+        let wanted = Logon {
+            address: address.parse().map_err(|problem: &str| Error::argument("server_address", problem))?,
+            credential,
+            is_secure_only: flag(logon.secure_only, "secure_only")? == Some(true),
+            skips_certificate_check: flag(logon.skip_certificate_check, "skip_certificate_check")? == Some(true),
+            includes_child_sites: flag(logon.include_child_sites, "include_child_sites")? == Some(true),
+            timeout: timeout(logon.timeout_seconds)?,
+        };
+        if logon.replaces != 0 {
+            // A connection that is not there any more stands in nobody's way.
+            let _ = session.disconnect(logon.replaces);
+        }
+        let number = session.connect_vms(wanted)?;
+        // SAFETY: not NULL, and writable as the caller promised.
+        unsafe { connection.write_unaligned(number) };
+        Ok(VMS_OK)
+    })
+}
+
+/// Hands over the token that the host got for a Windows user, at VMS_STAGE_TOKEN_NEEDED.
+///
+/// # Safety
+/// `token` is NULL or a text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn give_token(connection: u64, token: *const c_char) -> i32 {
+    guard(|| {
+        let client = session()?.client(connection)?;
+        // SAFETY: as the caller promised.
+        let token = Zeroizing::new(unsafe { required(token, "token") }?);
+        match client.give_token(token) {
+            true => Ok(VMS_OK),
+            false => Err(Error::argument("connection", "it does not need a token now")),
+        }
+    })
+}
+
+/// Writes what holds of a connection of connect_vms: as much of the record as the caller's size says. For as long as the
+/// connection is at `stage` (VMS_STAGE_*), waits for the next one, at most so many milliseconds; 0: does not wait.
+///
+/// # Safety
+/// `state` as `config` for get_config.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn get_connection(
+    connection: u64,
+    stage: u32,
+    wait_milliseconds: u32,
+    state: *mut VmsConnectionState,
+) -> i32 {
+    guard(|| {
+        let client = session()?.client(connection)?;
+        // SAFETY: as the caller promised.
+        let size = unsafe { record(state, "state") }?.size;
+        let known = client.wait(|now| now as u32 == stage, Duration::from_millis(wait_milliseconds.into()));
+        let failure = match (known.stage, &known.failure) {
+            (Stage::Failed, Some(failure)) => failure.kind as i32,
+            (Stage::Failed, None) => VMS_ERROR_INTERNAL,
+            _ => VMS_OK,
+        };
+        let answer = VmsConnectionState {
+            size,
+            stage: known.stage as u32,
+            failure,
+            encryption_enabled: known.origin.as_ref().map_or(VMS_UNSET, |origin| truth(origin.is_encrypted())),
+            usage_data_policy: match known.policy {
+                None | Some(UsageDataPolicy::Unknown) => VMS_POLICY_UNKNOWN,
+                Some(UsageDataPolicy::On) => VMS_POLICY_ON,
+                Some(UsageDataPolicy::Off) => VMS_POLICY_OFF,
+                Some(UsageDataPolicy::NotOffered) => VMS_POLICY_NOT_OFFERED,
+            },
+            reported: known.reported.map_or(VMS_UNSET, truth),
+            items_counted: client.items(),
+        };
+        drop(known);
+        // SAFETY: not NULL and of `size` bytes, as `record` checked and the caller promised.
+        unsafe { write_record(&answer, state, size) };
+        Ok(VMS_OK)
+    })
+}
+
+/// Writes one of VMS_CONNECTION_* of a connection of connect_vms, in the manner of get_text; empty: not known (yet).
+///
+/// # Safety
+/// As for get_text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn get_connection_text(
+    connection: u64,
+    which: u32,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> i32 {
+    guard(|| {
+        let client = session()?.client(connection)?;
+        let known = client.known();
+        let site = known.site.as_ref();
+        let line =
+            |site: &Site| format!("{}\t{}\t{}\n", site.id, site.version.as_deref().unwrap_or_default(), site.name);
+        let text = match which {
+            VMS_CONNECTION_ADDRESS => known.origin.as_ref().map(|origin| format!("{origin}/")),
+            VMS_CONNECTION_SITE_ID => site.map(|site| site.id.to_string()),
+            VMS_CONNECTION_SITE_NAME => site.map(|site| site.name.clone()),
+            VMS_CONNECTION_PRODUCT_NAME => known.product.clone(),
+            VMS_CONNECTION_PRODUCT_VERSION => site.and_then(|site| site.version.clone()),
+            VMS_CONNECTION_TOKEN_ENDPOINT => known.token_endpoint.clone(),
+            VMS_CONNECTION_FAILURE => match &known.failure {
+                Some(failure) => Some(failure.to_string()),
+                None => (known.stage == Stage::Failed).then(|| DEFECT.to_owned()),
+            },
+            VMS_CONNECTION_CHILD_SITES => Some(known.child_sites.iter().map(line).collect()),
+            _ => return Err(Error::argument("which", "it is none of VMS_CONNECTION_*")),
+        };
+        drop(known);
+        // SAFETY: as the caller promised.
+        unsafe { give(&text.unwrap_or_default(), buffer, capacity, length) }
+    })
+}
+
+/// Waits until a connection of connect_vms is counted, at most so many milliseconds, and records its NewVmsSession with
+/// what is known by then, where it was not recorded yet. For the end of a process that does not disconnect;
+/// on_disconnect does the same, and waits for a second.
+#[unsafe(no_mangle)]
+pub extern "C" fn settle_connection(connection: u64, wait_milliseconds: u32) -> i32 {
+    guard(|| Ok(status(session()?.settle(connection, Duration::from_millis(wait_milliseconds.into()))?)))
 }
 
 /// Closes a connection and records CloseVmsSession. Call it only for a graceful end (`Disconnect-Vms`): a connection
@@ -331,11 +601,8 @@ pub unsafe extern "C" fn get_config(config: *mut VmsConfig) -> i32 {
             log_layer: log.layer as u32,
             pending_events: u32::try_from(pending).unwrap_or(u32::MAX),
         };
-        let length = size_of::<VmsConfig>().min(size as usize);
-        // SAFETY:
-        // - the source is a local record of at least `length` bytes, and bytes have no alignment;
-        // - the target is not NULL and has `size` bytes, as `record` checked and the caller promised.
-        unsafe { std::ptr::copy_nonoverlapping((&raw const answer).cast::<u8>(), config.cast::<u8>(), length) };
+        // SAFETY: not NULL and of `size` bytes, as `record` checked and the caller promised.
+        unsafe { write_record(&answer, config, size) };
         Ok(VMS_OK)
     })
 }
@@ -362,6 +629,7 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
             VMS_TEXT_SESSION_ID => session.id().to_string(),
             VMS_TEXT_LAST_FAILURE => session.state().failure.unwrap_or_default(),
             VMS_TEXT_DELIVERY_FAILURE => session.state().delivery.last_failure.unwrap_or_default(),
+            VMS_TEXT_CONNECTION_REASON => session.state().unreported.unwrap_or_default(),
             VMS_TEXT_LAST_SENT => session.state().delivery.last_sent.and_then(session::moment).unwrap_or_default(),
             _ => return Err(Error::argument("which", "it is none of VMS_TEXT_*")),
         };
@@ -386,6 +654,8 @@ pub unsafe extern "C" fn last_error(buffer: *mut c_char, capacity: usize, length
 /// The one session of the process.
 static SESSION: Mutex<Option<Arc<Session>>> = Mutex::new(None);
 
+const DEFECT: &str = "a defect of the telemetry library; nothing was recorded";
+
 thread_local! {
     static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -403,7 +673,7 @@ fn guard(body: impl FnOnce() -> Result<i32>) -> i32 {
         let loud = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             let ours = GUARDED.try_with(Cell::get).unwrap_or(true)
-                || std::thread::current().name() == Some(crate::sender::THREAD);
+                || std::thread::current().name().is_some_and(|name| [sender::THREAD, vms::THREAD].contains(&name));
             if !ours {
                 loud(panic);
             }
@@ -415,7 +685,7 @@ fn guard(body: impl FnOnce() -> Result<i32>) -> i32 {
     let (status, message) = match outcome {
         Ok(Ok(status)) => return status,
         Ok(Err(error)) => (code(&error), error.to_string()),
-        Err(_) => (VMS_ERROR_INTERNAL, "a defect of the telemetry library; nothing was recorded".to_owned()),
+        Err(_) => (VMS_ERROR_INTERNAL, DEFECT.to_owned()),
     };
     let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = message);
     status
@@ -468,6 +738,14 @@ fn policy(value: u32) -> Result<UsageDataPolicy> {
     }
 }
 
+fn timeout(seconds: u32) -> Result<Duration> {
+    match seconds {
+        0 => Ok(Duration::from_secs(60)),
+        1..=3_600 => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(Error::argument("timeout_seconds", "it is more than 3,600")),
+    }
+}
+
 /// Parses a site id: only a GUID becomes part of a file's name (I6). The message never holds the value.
 fn site(text: &str) -> Result<Uuid> {
     Uuid::try_parse(text.trim()).map_err(|_| Error::argument("site_id", "it is not a GUID"))
@@ -504,7 +782,7 @@ unsafe trait Record: Copy {
     const FIRST: usize;
 }
 
-// SAFETY: `repr(C)`, begins with `size: u32`; integers and pointers may be zero. So for the next three.
+// SAFETY: `repr(C)`, begins with `size: u32`; integers and pointers may be zero. So for the next five.
 unsafe impl Record for VmsSessionInfo {
     const FIRST: usize = 8 + 5 * size_of::<usize>();
 }
@@ -519,6 +797,14 @@ unsafe impl Record for VmsConfigChange {
 // SAFETY: as above.
 unsafe impl Record for VmsConfig {
     const FIRST: usize = 24;
+}
+// SAFETY: as above.
+unsafe impl Record for VmsLogon {
+    const FIRST: usize = 24 + 4 * size_of::<usize>() + 8;
+}
+// SAFETY: as above.
+unsafe impl Record for VmsConnectionState {
+    const FIRST: usize = 28;
 }
 
 /// No record will ever be larger: a size beyond it is garbage.
@@ -545,6 +831,18 @@ unsafe fn record<T: Record>(pointer: *const T, field: &'static str) -> Result<T>
     Ok(unsafe { copy.assume_init() })
 }
 
+/// Writes a record to a caller who has `size` bytes for it: no more than both have.
+///
+/// # Safety
+/// `target` has `size` writable bytes.
+unsafe fn write_record<T: Record>(answer: &T, target: *mut T, size: u32) {
+    let length = size_of::<T>().min(size as usize);
+    // SAFETY:
+    // - the source has at least `length` bytes, and bytes have no alignment;
+    // - the target has `size` bytes, as the caller promised, and is none of ours.
+    unsafe { std::ptr::copy_nonoverlapping(std::ptr::from_ref(answer).cast::<u8>(), target.cast::<u8>(), length) };
+}
+
 /// Copies a caller's text of at most [`VMS_TEXT_LIMIT`] bytes.
 ///
 /// # Safety
@@ -553,19 +851,30 @@ unsafe fn text(pointer: *const c_char, field: &'static str) -> Result<Option<Str
     if pointer.is_null() {
         return Ok(None);
     }
-    let is_end = |index| {
+    // SAFETY: not NULL, and as the caller promised.
+    let (text, is_whole) = unsafe { bytes(pointer) };
+    if !is_whole {
+        return Err(Error::argument(field, format!("it is longer than {VMS_TEXT_LIMIT} bytes")));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| Error::argument(field, "it is not UTF-8"))?;
+    Ok(Some(text.to_owned()))
+}
+
+/// Gives a text's bytes up to its NUL or the limit, and whether that is all of it.
+///
+/// # Safety
+/// Bytes can be read from `pointer` up to a NUL or up to [`VMS_TEXT_LIMIT`], and stay as they are for `'a`.
+unsafe fn bytes<'a>(pointer: *const c_char) -> (&'a [u8], bool) {
+    let is_end = |index: &usize| {
         // SAFETY: no byte before this one was NUL, so it lies in the text or is its NUL, as the caller promised.
-        let byte = unsafe { pointer.add(index) };
+        let byte = unsafe { pointer.add(*index) };
         // SAFETY: as above; it can be read.
         unsafe { byte.read() == 0 }
     };
-    if !(0..=VMS_TEXT_LIMIT).any(is_end) {
-        return Err(Error::argument(field, format!("it is longer than {VMS_TEXT_LIMIT} bytes")));
-    }
-    // SAFETY: there is a NUL within the limit.
-    let text = unsafe { CStr::from_ptr(pointer) };
-    let text = text.to_str().map_err(|_| Error::argument(field, "it is not UTF-8"))?;
-    Ok(Some(text.to_owned()))
+    let end = (0..=VMS_TEXT_LIMIT).find(is_end);
+    // SAFETY: all bytes before the end, or before the limit, were read above.
+    let bytes = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), end.unwrap_or(VMS_TEXT_LIMIT)) };
+    (bytes, end.is_some())
 }
 
 /// Copies a text that must be there and not be empty.
@@ -592,15 +901,17 @@ unsafe fn variables(entries: *const *const c_char) -> Result<Option<Vec<(OsStrin
         let entry = unsafe { entries.add(index) };
         // SAFETY: and be read; it needs no alignment.
         let entry = unsafe { entry.read_unaligned() };
-        // SAFETY: as the caller promised. A value too long or not UTF-8 belongs to no variable of ours.
-        match unsafe { text(entry, "environment") } {
-            Ok(None) => return Ok(Some(variables)),
-            Ok(Some(entry)) => {
-                let pair = entry.split_once('=').map(|(name, value)| (name.into(), value.into()));
-                variables.extend(pair);
-            }
-            Err(_) => {}
+        if entry.is_null() {
+            return Ok(Some(variables));
         }
+        // SAFETY: not NULL, and as the caller promised.
+        let (entry, is_whole) = unsafe { bytes(entry) };
+        let mut entry = String::from_utf8_lossy(entry).into_owned();
+        if !is_whole {
+            // The sign of damage, as for bytes that are not UTF-8: a part must not pass for another value.
+            entry.push(char::REPLACEMENT_CHARACTER);
+        }
+        variables.extend(entry.split_once('=').map(|(name, value)| (name.into(), value.into())));
     }
     Err(Error::argument(
         "environment",
@@ -654,6 +965,43 @@ mod tests {
         assert_eq!(size_of::<VmsConnectionInfo>(), VmsConnectionInfo::FIRST);
         assert_eq!(size_of::<VmsConfigChange>(), VmsConfigChange::FIRST);
         assert_eq!(size_of::<VmsConfig>(), VmsConfig::FIRST);
+        assert_eq!(size_of::<VmsLogon>(), VmsLogon::FIRST);
+        assert_eq!(size_of::<VmsConnectionState>(), VmsConnectionState::FIRST);
+    }
+
+    /// Reads an environment as a host hands it over.
+    fn environment(entries: &[Vec<u8>]) -> Environment {
+        let entries: Vec<_> = entries.iter().map(|entry| std::ffi::CString::new(&entry[..]).unwrap()).collect();
+        let pointers: Vec<_> = entries.iter().map(|entry| entry.as_ptr()).chain([std::ptr::null()]).collect();
+        // SAFETY: the texts live until the end of this function, and a NULL pointer ends them.
+        let variables = unsafe { variables(pointers.as_ptr()) }.unwrap().unwrap();
+        Environment::read(variables.into_iter())
+    }
+
+    #[test]
+    fn c1_c2_d5_an_entry_that_is_too_long_or_no_text_is_never_a_yes_and_never_another_place() {
+        let blanks = " ".repeat(VMS_TEXT_LIMIT);
+        for begin in ["VMS_ApplicationInsights__Enabled=true", "vms_applicationinsights__enabled=", "DO_NOT_TRACK=0"] {
+            for end in [blanks.as_bytes(), b"\xFF"] {
+                assert!(environment(&[[begin.as_bytes(), end].concat()]).forbids(), "{begin}");
+            }
+        }
+        let limit = VMS_TEXT_LIMIT - "DO_NOT_TRACK=".len();
+        assert!(!environment(&[format!("DO_NOT_TRACK={}", &blanks[..limit]).into()]).forbids());
+        for (name, value) in
+            [("VMS_ApplicationInsights__ConnectionString", "InstrumentationKey=x;Pad="), ("HTTPS_PROXY", "http://a/")]
+        {
+            for end in ["x".repeat(VMS_TEXT_LIMIT).as_bytes(), b"\xFF"] {
+                let environment = environment(&[[name.as_bytes(), b"=", value.as_bytes(), end].concat()]);
+                assert_eq!(environment.connection_string().or(environment.proxy()), Some(""), "{name}");
+            }
+        }
+        // What cannot be read exempts no host from the proxy.
+        let exempt = environment(&[format!("NO_PROXY=a.example,{}", "x".repeat(VMS_TEXT_LIMIT)).into()]);
+        assert_eq!(exempt.no_proxy().collect::<Vec<_>>(), [""]);
+        // Entries of others cost nothing, whatever they are.
+        let others = [vec![b'x'; 2 * VMS_TEXT_LIMIT], b"=::=::\\".to_vec(), b"\xFF=1".to_vec(), b"no sign".to_vec()];
+        assert_eq!(environment(&others), Environment::default());
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //!  host (C, .NET, PowerShell)
 //!    │  init_session, on_connect, on_disconnect, set_config      ffi        the C ABI, all that is unsafe
 //!    ▼
+//!  vms ── logs on to a VMS, reads its privacy option and counts it, for hosts that want it
+//!    │
 //!  session ── consent? ─────────────────────────────────────── config     defaults < settings < environment; any no wins
 //!    │      └ ids ──────────────────────────────────────────── identity   random, 16 bytes on disk
 //!    ▼ record                                                   event      the closed table of fields
@@ -56,3 +58,4 @@ pub mod settings;
 pub mod spool;
 pub mod tls;
 pub mod transport;
+pub mod vms;

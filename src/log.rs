@@ -96,6 +96,7 @@ mod tests {
         event
     }
 
+    /// L2.
     #[test]
     fn l2_the_document_is_that_of_the_documentation_to_the_letter() {
         let example: Json = serde_json::from_str(EXAMPLE).unwrap();

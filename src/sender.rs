@@ -1,14 +1,17 @@
 //! Sends what waits in the spool, on one background thread that lives only while something waits (D8).
 //!
 //! An attempt runs under `sender.lock`, so that all processes of a user send one request at a time (D4). Between
-//! attempts the lock is free. When the next attempt may come is remembered on disk, for all processes (D7).
+//! attempts the lock is free. When the next attempt to a destination may come is remembered on disk, for all processes
+//! (D7). That an attempt begins is remembered as well: scripts that never live to see a request fail must not call every
+//! time.
 //!
 //! Consent is asked for before a batch is read, and once more when the connection is up and its first bytes are ready
 //! (C10). That second question is asked under the settings' lock, shared, which is held while the bytes go out; whoever
 //! changes the settings holds it alone. So nothing goes out once the call that opted out has returned.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,7 +25,7 @@ use ureq::http::Uri;
 use crate::config::{self, Decision, Decisions, Environment, Layer};
 use crate::durable::{self, Hold, Sync};
 use crate::envelope::{Destination, envelope};
-use crate::error;
+use crate::error::{Error, Result};
 use crate::paths::Paths;
 use crate::settings;
 use crate::spool::{Entry, Spool};
@@ -38,9 +41,11 @@ pub const THREAD: &str = "vms-telemetry";
 const STACK: usize = 512 * 1024;
 /// Largest `delivery.json` that is read.
 const MEMORY_LIMIT: u64 = 4_096;
+/// Most destinations that are remembered: a user has one, and a second while something is tried out.
+const MOST_DESTINATIONS: usize = 8;
 
 /// A request begins when no event followed for so long …
-const GATHERING: Duration = Duration::from_millis(10);
+const GATHERING: Duration = Duration::from_millis(50);
 /// … or after this.
 const LONGEST_GATHERING: Duration = Duration::from_millis(250);
 /// First pause after a failure (D4).
@@ -50,12 +55,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// No pause is longer: the service may ask for a day. A later time comes from a clock that jumped.
 const BELIEVABLE_PAUSE: TimeDelta = TimeDelta::hours(25);
 
-/// What all processes of a user remember of delivery: the content of `delivery.json`.
+/// What all processes of a user remember of delivery to one destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Memory {
     /// Attempts that failed since the last one that did not.
     pub failures: u32,
+    /// Attempts that began since the last one whose end is known.
+    pub begun: u32,
     /// When the next attempt may come, in seconds since 1970.
     pub next_attempt: Option<i64>,
     /// When the service last took events, in seconds since 1970.
@@ -63,6 +70,10 @@ pub struct Memory {
     /// Why the last attempt failed, in words.
     pub last_failure: Option<String>,
 }
+
+/// What is remembered of each destination, by its mark: the content of `delivery.json`. A pause counts only for the
+/// destination that it was learned from: one that was mistyped must not hold up the right one.
+type Memories = BTreeMap<String, Memory>;
 
 /// What follows an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +136,7 @@ impl Delivery {
     /// Asks for consent for the bytes that go out while the answer is held: whoever opts out waits for that moment, and
     /// nothing goes out after his call returned. A batch that was deleted meanwhile stays behind, even where somebody
     /// opted in again.
-    fn permit(&self) -> Result<File, NoAnswer> {
+    fn permit(&self) -> std::result::Result<File, NoAnswer> {
         let lock = durable::lock(&self.settings_lock, Hold::Shared).map_err(|_| {
             NoAnswer::Failed("the lock of the settings cannot be taken, so consent is not sure".to_owned())
         })?;
@@ -138,27 +149,42 @@ impl Delivery {
         self.spool.folder().join("delivery.json")
     }
 
-    /// Reads what is remembered; a damaged file remembers nothing.
+    /// Reads what is remembered of the destination.
     pub fn memory(&self) -> Memory {
+        self.memories().remove(&self.destination.mark()).unwrap_or_default()
+    }
+
+    /// Reads all that is remembered; a damaged file remembers nothing.
+    fn memories(&self) -> Memories {
         let content = durable::read(&self.memory_file(), MEMORY_LIMIT).ok().flatten();
         content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
     }
 
-    fn remember(&self, memory: &Memory) -> error::Result<()> {
-        let content = serde_json::to_vec(memory).unwrap_or_default();
+    /// Remembers this of the destination; the one that was tried longest ago makes room.
+    fn remember(&self, memory: Memory) -> Result<()> {
+        let mut memories = self.memories();
+        memories.remove(&self.destination.mark());
+        let moment = |(_, memory): &(&String, &Memory)| memory.next_attempt.max(memory.last_sent);
+        if memories.len() >= MOST_DESTINATIONS
+            && let Some(oldest) = memories.iter().min_by_key(moment).map(|(mark, _)| mark.clone())
+        {
+            memories.remove(&oldest);
+        }
+        memories.insert(self.destination.mark(), memory);
+        let content = serde_json::to_vec(&memories).unwrap_or_default();
         durable::write(&self.memory_file(), &content, Sync::No)
     }
 
     /// Sends all that waits, batch after batch, until nothing does, a request fails or telemetry is off.
     ///
     /// # Errors
-    /// [`crate::error::Error::File`] where the spool cannot be worked with; nothing is sent then.
-    pub fn attempt(&self, transport: &mut dyn Transport, now: DateTime<Utc>) -> error::Result<Next> {
+    /// [`Error::File`] where the spool cannot be worked with; nothing is sent then.
+    pub fn attempt(&self, transport: &mut dyn Transport, now: DateTime<Utc>) -> Result<Next> {
         if !self.consents() || self.spool.entries()?.is_empty() {
             return self.settle();
         }
         let _lock = durable::lock(&self.spool.folder().join("sender.lock"), Hold::Alone)?;
-        self.spool.remove_strays(now);
+        durable::remove_strays(self.spool.folder(), now);
         loop {
             if !self.consents() {
                 return self.settle();
@@ -172,8 +198,19 @@ impl Delivery {
                 return Ok(Next::Rest);
             }
             *self.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = entries.last().cloned();
+            match self.remember(memory.clone().begin(now)) {
+                // What is sent makes room on a full disk.
+                Err(Error::File { cause, .. })
+                    if matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {}
+                // What could not be removed afterwards would be sent again and again.
+                outcome => outcome?,
+            }
             let (keep, trouble, wait) = match transport.post(&gzip(&body)) {
-                Err(NoAnswer::Withdrawn) => continue,
+                Err(NoAnswer::Withdrawn) => {
+                    // Where this fails, an attempt too many is remembered, and the spool is emptied all the same.
+                    let _ = self.remember(memory);
+                    continue;
+                }
                 Err(NoAnswer::Failed(words)) => (vec![true; entries.len()], Some(words), None),
                 Ok(answer) => {
                     let verdict = verdict(&answer, entries.len(), now);
@@ -181,15 +218,15 @@ impl Delivery {
                 }
             };
             let sent = keep.contains(&false) && trouble.as_ref().is_none_or(|_| keep.contains(&true));
-            for (entry, _) in entries.iter().zip(&keep).filter(|(_, keep)| !**keep) {
-                self.spool.remove(entry)?;
-            }
-            self.remember(&memory.after(sent, trouble, wait, now))?;
+            let done = entries.iter().zip(&keep).filter(|(_, keep)| !**keep);
+            let stuck = done.filter(|(entry, _)| self.spool.remove(entry).is_err()).count();
+            let trouble = trouble.or_else(|| (stuck > 0).then(|| "what was sent cannot be removed".to_owned()));
+            self.remember(memory.after(sent, trouble, wait, now))?;
         }
     }
 
     /// Leaves nothing to be sent where telemetry is off; touches nothing else.
-    fn settle(&self) -> error::Result<Next> {
+    fn settle(&self) -> Result<Next> {
         if !self.consents() {
             self.spool.purge()?;
         }
@@ -197,13 +234,14 @@ impl Delivery {
     }
 
     /// Reads the oldest events that fit into one request, as the lines of its body.
-    fn batch(&self, now: DateTime<Utc>) -> error::Result<(Vec<Entry>, String)> {
+    fn batch(&self, now: DateTime<Utc>) -> Result<(Vec<Entry>, String)> {
         let (mut entries, mut body) = (Vec::new(), String::new());
         for entry in self.spool.entries()? {
             if entries.len() == BATCH_EVENTS {
                 break;
             }
-            let Some(event) = self.spool.read(&entry, now)? else {
+            // What can be neither read nor removed holds up nothing else.
+            let Ok(Some(event)) = self.spool.read(&entry, now) else {
                 continue;
             };
             let line = envelope(&event, self.destination.key, now).to_string();
@@ -221,19 +259,31 @@ impl Delivery {
 }
 
 impl Memory {
+    /// What the others are to know if the process does not survive the attempt: once in a row may be chance and makes
+    /// nobody wait; from then on each counts as a failure.
+    fn begin(mut self, now: DateTime<Utc>) -> Self {
+        self.begun = self.begun.saturating_add(1);
+        match self.begun {
+            1 => self,
+            _ => self.fail("each process that began a request ended before its answer came".to_owned(), None, now),
+        }
+    }
+
+    fn fail(mut self, words: String, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
+        self.failures = self.failures.saturating_add(1);
+        let pause = wait.unwrap_or_else(|| backoff(self.failures, random()));
+        self.next_attempt = Some(now.timestamp().saturating_add_unsigned(pause.as_secs()));
+        self.last_failure = Some(words);
+        self
+    }
+
     fn after(mut self, sent: bool, trouble: Option<String>, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
         if sent {
             self.last_sent = Some(now.timestamp());
         }
         match trouble {
-            None => Self { failures: 0, next_attempt: None, last_failure: None, ..self },
-            Some(words) => {
-                self.failures = self.failures.saturating_add(1);
-                let pause = wait.unwrap_or_else(|| backoff(self.failures, random()));
-                self.next_attempt = Some(now.timestamp().saturating_add_unsigned(pause.as_secs()));
-                self.last_failure = Some(words);
-                self
-            }
+            None => Self { last_sent: self.last_sent, ..Self::default() },
+            Some(words) => Self { begun: 0, ..self }.fail(words, wait, now),
         }
     }
 }
@@ -386,7 +436,7 @@ fn attempt(delivery: &Arc<Delivery>, track: &mut Uri, proxy: &ProxyChoice) -> Ne
         Err(words) => {
             let memory = Memory { last_failure: Some(words), ..delivery.memory() };
             // The reason is for the user to see; that it cannot be stored changes nothing.
-            let _ = delivery.remember(&memory);
+            let _ = delivery.remember(memory);
             Next::Rest
         }
     }

@@ -6,8 +6,11 @@
 //! asks for; and opting in again empties the spool before the "yes" is written.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -20,10 +23,14 @@ use crate::paths::Paths;
 use crate::sender::{Delivery, Memory, Sender};
 use crate::settings::{self, Settings};
 use crate::transport::ProxyChoice;
+pub use crate::vms::UsageDataPolicy;
+use crate::vms::{self, Client, Known, Logon, Stage};
 use crate::{host, identity, log, platform};
 
 /// Most connections that are open at once in one process: far beyond any real host, and a bound for a broken one.
 const CONNECTION_LIMIT: usize = 1_024;
+/// Longest wait for the counts of a connection that is closed.
+const COUNTING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the host says of itself.
 #[derive(Clone, Debug, Default)]
@@ -38,19 +45,6 @@ pub struct HostFacts {
     pub connection_string: Option<String>,
     /// Whether the host will name the proxy with `set_config`; nothing is sent before.
     pub names_proxy: bool,
-}
-
-/// What the VMS says about usage data (C7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UsageDataPolicy {
-    /// It could not be read: nothing of this connection is sent.
-    Unknown,
-    /// Allowed.
-    On,
-    /// Forbidden: telemetry is switched off for this user, now and later (C6).
-    Off,
-    /// The VMS does not have the option: as allowed.
-    NotOffered,
 }
 
 /// The facts of a connection: counts that could not be read are `None`.
@@ -107,6 +101,8 @@ pub struct State {
     pub delivery: Memory,
     /// The last failure on this computer, in words.
     pub failure: Option<String>,
+    /// Why nothing of the last connection is sent although telemetry is on (C7).
+    pub unreported: Option<String>,
 }
 
 /// The session of a process.
@@ -127,10 +123,12 @@ struct Work {
 #[derive(Default)]
 struct Inner {
     announced: bool,
-    user: Option<Uuid>,
+    /// The lasting ids that were needed so far, by their files.
+    ids: HashMap<PathBuf, Uuid>,
     connections: HashMap<u64, Open>,
     last_connection: u64,
     failure: Option<String>,
+    unreported: Option<String>,
 }
 
 /// An open connection.
@@ -138,6 +136,8 @@ struct Open {
     since: Instant,
     /// The random id that stands for the site; `None`: nothing of this connection is sent.
     site: Option<Uuid>,
+    /// The connection that the library made itself.
+    client: Option<Arc<Client>>,
 }
 
 impl Session {
@@ -198,28 +198,34 @@ impl Session {
     /// Starts an event with the ids of this user and session.
     fn event(&self, kind: Kind, inner: &mut Inner) -> Result<Event> {
         let paths = &self.work()?.paths;
-        let user = match inner.user {
-            Some(user) => user,
-            None => self.lasting_id(&paths.user_id(), inner)?,
-        };
-        inner.user = Some(user);
+        let user = self.lasting_id(paths.user_id(), inner)?;
         Ok(Event::new(kind, Utc::now(), &self.facts.assembly_version, user, self.id))
     }
 
-    /// Gives the id in a file. Where it cannot be stored, a random one serves this session only (I5).
-    fn lasting_id(&self, file: &std::path::Path, inner: &mut Inner) -> Result<Uuid> {
+    /// Gives the id in a file, which is read once. Where it cannot be stored, a random one serves this session only (I5).
+    fn lasting_id(&self, file: PathBuf, inner: &mut Inner) -> Result<Uuid> {
         let lock = self.work()?.paths.identity_lock();
-        Ok(identity::read_or_create(file, &lock).unwrap_or_else(|error| {
+        if let Some(id) = inner.ids.get(&file) {
+            return Ok(*id);
+        }
+        let id = identity::read_or_create(&file, &lock).unwrap_or_else(|error| {
             inner.failure = Some(error.to_string());
             Uuid::new_v4()
-        }))
+        });
+        inner.ids.insert(file, id);
+        Ok(id)
     }
 
     /// Stores an event for the sender: the one way that every event takes.
     fn record(&self, event: &Event, inner: &mut Inner) -> Result<Outcome> {
         let work = self.work()?;
         let delivery = work.sender.delivery();
-        let outcome = delivery.spool.put(event).and_then(|entry| {
+        let stored = delivery.spool.put(event);
+        if stored.is_err() && !delivery.consents() {
+            // Whoever opted out meanwhile has emptied the spool under the hands of this call.
+            return Ok(Outcome::Off);
+        }
+        let outcome = stored.and_then(|entry| {
             let decisions = delivery.decide();
             if !decisions.telemetry.on {
                 return delivery.spool.remove(&entry).map(|()| Outcome::Off);
@@ -239,43 +245,130 @@ impl Session {
         outcome
     }
 
-    /// Notes a connection and records its `NewVmsSession`. Gives the number by which it is closed.
+    /// Notes a connection that the host made and records its `NewVmsSession`. Gives the number by which it is closed.
     ///
     /// # Errors
     /// [`Error::TooManyConnections`]; [`Error::File`] where the event cannot be stored. There is no connection then.
     pub fn connect(&self, connection: &Connection) -> Result<(u64, Outcome)> {
         let mut inner = self.inner();
-        if inner.connections.len() >= CONNECTION_LIMIT {
-            return Err(Error::TooManyConnections);
+        let number = inner.open(None)?;
+        let reported = self.report(number, connection, "the host does not say what it is", &mut inner);
+        if reported.is_err() {
+            inner.connections.remove(&number);
         }
+        Ok((number, reported?))
+    }
+
+    /// Records the `NewVmsSession` of an open connection. `why` says why its privacy option is unknown, where it is.
+    fn report(&self, number: u64, connection: &Connection, why: &str, inner: &mut Inner) -> Result<Outcome> {
+        inner.unreported = None;
         if connection.policy == UsageDataPolicy::Off && self.consents() {
-            self.obey_policy(&mut inner)?;
+            self.obey_policy(inner)?;
         }
-        let allowed = matches!(connection.policy, UsageDataPolicy::On | UsageDataPolicy::NotOffered);
-        let (site, outcome) = if allowed && self.consents() {
-            let site = self.lasting_id(&self.work()?.paths.site_id(connection.site), &mut inner)?;
-            let mut event = self.event(Kind::NewVmsSession, &mut inner)?;
-            let text = |text: &Option<String>| text.clone().map(Value::Text);
-            event.set(Field::UserType, Value::Text(connection.user_type.to_owned()));
-            event.set_known(Field::IsOAuthConnection, connection.is_oauth.map(Value::Flag));
-            event.set_known(Field::EncryptionEnabled, connection.is_encrypted.map(Value::Flag));
-            event.set_known(Field::ProductVersion, text(&connection.product_version));
-            event.set_known(Field::ProductName, text(&connection.product_name));
-            event.set(Field::SiteId, Value::Id(site));
-            for (field, count) in &connection.counts {
-                event.set_known(*field, count.map(|count| Value::Count(count.into())));
+        if !self.consents() {
+            return Ok(Outcome::Off);
+        }
+        if connection.policy == UsageDataPolicy::Unknown {
+            inner.unreported = Some(format!(
+                "nothing of the last connection is sent, as the VMS's option for usage data is not known: {why}"
+            ));
+            return Ok(Outcome::Off);
+        }
+        let site = self.lasting_id(self.work()?.paths.site_id(connection.site), inner)?;
+        let mut event = self.event(Kind::NewVmsSession, inner)?;
+        let text = |text: &Option<String>| text.clone().map(Value::Text);
+        event.set(Field::UserType, Value::Text(connection.user_type.to_owned()));
+        event.set_known(Field::IsOAuthConnection, connection.is_oauth.map(Value::Flag));
+        event.set_known(Field::EncryptionEnabled, connection.is_encrypted.map(Value::Flag));
+        event.set_known(Field::ProductVersion, text(&connection.product_version));
+        event.set_known(Field::ProductName, text(&connection.product_name));
+        event.set(Field::SiteId, Value::Id(site));
+        for (field, count) in &connection.counts {
+            event.set_known(*field, count.map(|count| Value::Count(count.into())));
+        }
+        let outcome = self.record(&event, inner)?;
+        if let (Outcome::Recorded, Some(open)) = (outcome, inner.connections.get_mut(&number)) {
+            open.site = Some(site);
+        }
+        Ok(outcome)
+    }
+
+    /// Begins to log on to a VMS, on a thread of its own, and returns at once. Gives the number by which the connection is
+    /// looked at and closed. Its `NewVmsSession` is recorded when the VMS was counted, or when [`Session::settle`] does not
+    /// wait for that.
+    ///
+    /// # Errors
+    /// [`Error::TooManyConnections`]; [`Error::Unusable`] where there can be no thread.
+    pub fn connect_vms(self: &Arc<Self>, logon: Logon) -> Result<u64> {
+        let client = Arc::new(Client::new(&logon));
+        let number = self.inner().open(Some(client.clone()))?;
+        let session = self.clone();
+        let serve = move || {
+            // A panic must not leave a caller behind who waits for the next stage.
+            if catch_unwind(AssertUnwindSafe(|| session.serve(number, logon, &client))).is_err() {
+                client.enter(Stage::Failed);
             }
-            match self.record(&event, &mut inner)? {
-                Outcome::Recorded => (Some(site), Outcome::Recorded),
-                Outcome::Off => (None, Outcome::Off),
-            }
-        } else {
-            (None, Outcome::Off)
         };
-        inner.last_connection += 1;
-        let number = inner.last_connection;
-        inner.connections.insert(number, Open { since: Instant::now(), site });
-        Ok((number, outcome))
+        let thread = thread::Builder::new().name(vms::THREAD.to_owned()).stack_size(vms::STACK).spawn(serve);
+        thread.map(|_| number).map_err(|cause| {
+            self.inner().connections.remove(&number);
+            Error::Unusable(format!("no thread can be started: {cause}"))
+        })
+    }
+
+    /// The thread of a connection: logs on and, where telemetry is on, reads the privacy option and counts.
+    fn serve(&self, number: u64, logon: Logon, client: &Client) {
+        let logged_on = match vms::log_on(logon, client) {
+            Ok(logged_on) => logged_on,
+            Err(failure) => {
+                return client.change(|known| (known.stage, known.failure) = (Stage::Failed, Some(failure)));
+            }
+        };
+        if let Some(open) = self.inner().connections.get_mut(&number) {
+            open.since = Instant::now();
+        }
+        client.enter(Stage::Counting);
+        if self.consents() && !client.is_closed() {
+            match logged_on.read_policy(client) {
+                UsageDataPolicy::On | UsageDataPolicy::NotOffered => {
+                    logged_on.count(client, &|| self.consents());
+                }
+                // Whoever closed the connection meanwhile has met such a VMS all the same.
+                UsageDataPolicy::Off if self.consents() => drop(self.obey_policy(&mut self.inner())),
+                UsageDataPolicy::Off | UsageDataPolicy::Unknown => {}
+            }
+        }
+        // What failed is in the state.
+        let _ = self.settle(number, Duration::ZERO);
+        client.enter(Stage::Connected);
+    }
+
+    /// Waits until a connection of [`Session::connect_vms`] is counted, at most so long, and records its `NewVmsSession` with
+    /// what is known by then, once.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConnection`]; [`Error::File`] where the event cannot be stored.
+    pub fn settle(&self, number: u64, longest: Duration) -> Result<Outcome> {
+        let client = self.client(number)?;
+        drop(client.wait(|stage| stage == Stage::Counting, longest));
+        let mut inner = self.inner();
+        let Some((connection, why)) = facts(&client.known(), client.user_type()) else {
+            return Ok(Outcome::Off);
+        };
+        if !inner.connections.contains_key(&number) {
+            return Err(Error::NoSuchConnection);
+        }
+        let outcome = self.report(number, &connection, &why, &mut inner);
+        client.change(|known| known.reported = Some(matches!(outcome, Ok(Outcome::Recorded))));
+        outcome
+    }
+
+    /// Gives a connection of [`Session::connect_vms`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConnection`].
+    pub fn client(&self, number: u64) -> Result<Arc<Client>> {
+        self.inner().connections.get(&number).and_then(|open| open.client.clone()).ok_or(Error::NoSuchConnection)
     }
 
     /// Switches telemetry off for this user because a VMS forbids it (C6). Where that cannot be stored it holds for this
@@ -295,8 +388,13 @@ impl Session {
     /// # Errors
     /// [`Error::NoSuchConnection`]; [`Error::File`] where the event cannot be stored, the connection is closed then too.
     pub fn disconnect(&self, number: u64) -> Result<Outcome> {
+        // What cannot be reported stands in nobody's way.
+        let _ = self.settle(number, COUNTING_PATIENCE);
         let mut inner = self.inner();
         let open = inner.connections.remove(&number).ok_or(Error::NoSuchConnection)?;
+        if let Some(client) = open.client {
+            client.close();
+        }
         let (Some(site), true) = (open.site, self.consents()) else {
             return Ok(Outcome::Off);
         };
@@ -359,20 +457,21 @@ impl Session {
 
     /// Shows what holds at this moment.
     pub fn state(&self) -> State {
-        let failure = self.inner().failure.clone();
+        let Inner { failure, unreported, .. } = &*self.inner();
+        let (failure, unreported) = (failure.clone(), unreported.clone());
         match &self.work {
             Ok(work) => {
                 let delivery = work.sender.delivery();
                 let Decisions { telemetry, log } = delivery.decide();
                 let pending = delivery.spool.entries().map_or(0, |entries| entries.len());
-                State { telemetry, log, pending, delivery: delivery.memory(), failure }
+                State { telemetry, log, pending, delivery: delivery.memory(), failure, unreported }
             }
             Err(words) => {
                 let Decisions { mut telemetry, log } = config::decide(&self.environment, &Ok(Settings::default()));
                 if telemetry.on {
                     telemetry = Decision { on: false, layer: Layer::Unusable, words: words.clone() };
                 }
-                State { telemetry, log, pending: 0, delivery: Memory::default(), failure }
+                State { telemetry, log, pending: 0, delivery: Memory::default(), failure, unreported }
             }
         }
     }
@@ -387,10 +486,46 @@ impl Session {
         self.work.as_ref().is_ok_and(|work| work.sender.is_running())
     }
 
+    /// Tells whether `NewSession` is recorded.
+    pub fn is_announced(&self) -> bool {
+        self.inner().announced
+    }
+
     /// Gives the random id of the session.
     pub fn id(&self) -> Uuid {
         self.id
     }
+}
+
+impl Inner {
+    /// Notes a connection of which nothing is reported yet.
+    fn open(&mut self, client: Option<Arc<Client>>) -> Result<u64> {
+        if self.connections.len() >= CONNECTION_LIMIT {
+            return Err(Error::TooManyConnections);
+        }
+        self.last_connection += 1;
+        self.connections.insert(self.last_connection, Open { since: Instant::now(), site: None, client });
+        Ok(self.last_connection)
+    }
+}
+
+/// Gives what is known of a connection that stands and was not reported yet, and why its privacy option is unknown.
+fn facts(known: &Known, user_type: &'static str) -> Option<(Connection, String)> {
+    let stands = matches!(known.stage, Stage::Counting | Stage::Connected);
+    let site = known.site.as_ref().filter(|_| stands && known.reported.is_none())?;
+    let connection = Connection {
+        site: site.id,
+        user_type,
+        // Every token is one of the VMS's identity provider.
+        is_oauth: Some(true),
+        is_encrypted: known.origin.as_ref().map(|origin| origin.is_encrypted()),
+        product_version: site.version.clone(),
+        product_name: known.product.clone(),
+        policy: known.policy.unwrap_or(UsageDataPolicy::Unknown),
+        counts: known.counts.iter().map(|(field, count)| (*field, Some(*count))).collect(),
+    };
+    let why = known.policy_unknown.clone().unwrap_or_else(|| "it was not read in time".to_owned());
+    Some((connection, why))
 }
 
 /// Gives a moment of [`Memory`] as text.

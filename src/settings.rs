@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use chrono::Utc;
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use jsonc_parser::errors::ParseError;
@@ -51,7 +52,8 @@ pub fn read(path: &Path) -> Result<Settings> {
 /// # Errors
 /// As for [`read`], and [`Error::File`] where the file cannot be written; it is then as it was.
 pub fn change(path: &Path, lock: &Path, change: Settings) -> Result<()> {
-    let _lock = durable::lock(lock, Hold::AloneSoon)?;
+    let _lock = durable::lock(lock, Hold::AloneForChoice)?;
+    path.parent().into_iter().for_each(|folder| durable::remove_strays(folder, Utc::now()));
     let text = text_of(path)?;
     let changed = edit(text.as_deref(), change).map_err(|problem| problem.at(path))?;
     durable::write(path, changed.as_bytes(), Sync::Yes)
@@ -211,6 +213,8 @@ fn find(object: &CstObject, name: &str) -> Vec<jsonc_parser::cst::CstObjectProp>
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     #[test]
@@ -278,6 +282,30 @@ mod tests {
         }
         let logged = edit(Some(&text), Settings { log: Some(true), ..Settings::default() }).unwrap();
         assert_eq!(parse(&logged).unwrap(), Settings { log: Some(true), ..policy });
+    }
+
+    const CHOICE: Settings = Settings { telemetry: Some(false), by_policy: false, log: None };
+
+    #[test]
+    fn f4_what_killed_writers_left_behind_is_removed_a_day_later_and_nothing_of_others() {
+        let home = tempfile::tempdir().unwrap();
+        let file = |name: String, age: Duration| {
+            let file = std::fs::File::create(home.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        };
+        let (day, id) = (Duration::from_secs(24 * 3600), "0123456789abcdef".repeat(2));
+        file(format!(".{id}.tmp"), day + Duration::from_secs(60));
+        let others = [format!(".{}.tmp", id.replace('0', "1")), ".mine.tmp".to_owned(), format!("{id}.tmp")];
+        for (other, age) in others.iter().zip([day / 2, 9 * day, 9 * day]) {
+            file(other.clone(), age);
+        }
+        change(&home.path().join("settings"), &home.path().join("lock"), CHOICE).unwrap();
+        let mut left: Vec<String> =
+            home.path().read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        let mut expected = [&others[..], &["settings".to_owned(), "lock".to_owned()]].concat();
+        expected.sort();
+        assert_eq!(left, expected);
     }
 
     #[test]

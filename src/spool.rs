@@ -15,12 +15,13 @@
 //!    when the process ends.
 //! 5. Two processes make room at once: both remove the oldest; removing what is gone is no failure.
 //! 6. The file was changed or damaged: it does not parse into the closed table of fields, or has another length than
-//!    its name says, and is removed.
+//!    its name says, and is removed. One that cannot be removed is passed by, for the next to be sent or to make room.
 //! 7. Opting out happens while an event is written: see [`crate::session`]. While a request begins: see
 //!    [`crate::sender`].
 //! 8. The clock jumps: an event from the future is sent as of now, a pause that no answer can have caused is ignored, and
 //!    what is older than 90 days by a clock that jumped ahead is lost, as by any clock.
-//! 9. The disk is full or read-only: the call says so and nothing is recorded; the host goes on.
+//! 9. The disk is full or read-only: the call says so and nothing is recorded; the host goes on. From a full disk what
+//!    waits is sent, which makes room; from a read-only one it is not, as it could not be removed afterwards.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -29,7 +30,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::durable::{self, Sync, TEMPORARY};
+use crate::durable::{self, Sync};
 use crate::error::{Error, Result};
 use crate::event::Event;
 
@@ -39,8 +40,6 @@ pub const EVENT_LIMIT: usize = 500;
 pub const BYTE_LIMIT: u64 = 1 << 20;
 /// Longest wait (D2).
 pub const AGE_LIMIT: TimeDelta = TimeDelta::days(90);
-/// A temporary file older than this belongs to a process that died.
-const STRAY_AGE: TimeDelta = TimeDelta::days(1);
 
 /// The folder of waiting events.
 #[derive(Clone, Debug)]
@@ -108,15 +107,22 @@ impl Spool {
         let entries = self.entries()?;
         let mut count = entries.len();
         let mut total = entries.iter().map(|entry| entry.bytes).fold(bytes, u64::saturating_add);
+        let mut outcome = Ok(());
         for oldest in entries {
-            if count < EVENT_LIMIT && total <= BYTE_LIMIT && !oldest.is_older(AGE_LIMIT, now) {
-                break;
+            let is_room = count < EVENT_LIMIT && total <= BYTE_LIMIT;
+            if is_room && !oldest.is_older(AGE_LIMIT, now) {
+                return Ok(());
             }
-            self.remove(&oldest)?;
-            count -= 1;
-            total = total.saturating_sub(oldest.bytes);
+            match self.remove(&oldest) {
+                Ok(()) => {
+                    count -= 1;
+                    total = total.saturating_sub(oldest.bytes);
+                }
+                // The next one makes room in its place.
+                Err(error) => outcome = Err(error),
+            }
         }
-        Ok(())
+        if count < EVENT_LIMIT && total <= BYTE_LIMIT { Ok(()) } else { outcome }
     }
 
     /// Lists what waits, oldest first. Without the folder nothing does.
@@ -136,7 +142,9 @@ impl Spool {
             }
             other => other.map_err(Error::file("list", &self.folder))?,
         };
-        Ok(listing.flatten().filter_map(|file| file.file_name().into_string().ok()).collect())
+        // A folder or a link is nobody's event, whatever its name.
+        let files = listing.flatten().filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
+        Ok(files.filter_map(|file| file.file_name().into_string().ok()).collect())
     }
 
     /// Reads a waiting event; `None` where it is gone, damaged or too old. Damaged and too old ones are removed.
@@ -176,32 +184,16 @@ impl Spool {
         let mut outcome = Ok(());
         for name in self.names()? {
             let path = self.folder.join(&name);
-            if is_temporary(&name) || Entry::parse(name).is_some() {
+            if durable::is_temporary(&name) || Entry::parse(name).is_some() {
                 outcome = outcome.and(durable::remove(&path));
             }
         }
         outcome
     }
 
-    /// Removes what dying processes left half written more than a day ago.
-    pub fn remove_strays(&self, now: DateTime<Utc>) {
-        for name in self.names().unwrap_or_default().iter().filter(|name| is_temporary(name)) {
-            let path = self.folder.join(name);
-            let written = fs::metadata(&path).and_then(|file| file.modified());
-            if written.is_ok_and(|time| now - DateTime::<Utc>::from(time) > STRAY_AGE) {
-                // Whoever holds it open keeps it; the next session tries again.
-                let _ = durable::remove(&path);
-            }
-        }
-    }
-
     fn path(&self, entry: &Entry) -> PathBuf {
         self.folder.join(&entry.name)
     }
-}
-
-fn is_temporary(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(TEMPORARY)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ const REDIRECTION_LIMIT: usize = 5;
 /// Longest wait that the server can ask for.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// Names product and version only, never the computer.
-const USER_AGENT: &str = concat!("vms-telemetry/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("vms-telemetry/", env!("CARGO_PKG_VERSION"));
 
 /// What the server answered.
 #[derive(Clone, Debug, Default)]
@@ -204,7 +204,7 @@ const SERVICE_DOMAINS: [&str; 4] = [
 ];
 
 /// Says what failed without naming a host, an address or a path.
-fn words(trouble: &Trouble) -> String {
+pub(crate) fn words(trouble: &Trouble) -> String {
     if let Some(words) = tls::words(trouble) {
         return words;
     }

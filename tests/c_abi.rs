@@ -5,6 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Home, arrived, key, native};
+use demo_vms::{Config, DemoVms, Site, User};
 use object::Object;
 use vms_collector::Collector;
 
@@ -29,6 +30,33 @@ fn a2_a3_a4_a_c_program_calls_everything_with_good_null_and_garbage_input() {
     assert_eq!(names, ["NewSession", "NewVmsSession", "CloseVmsSession"]);
 }
 
+/// P3, A4: every host gets the logon, the inventory and its event; here one in C.
+#[test]
+fn p3_a4_a_c_program_logs_on_to_a_vms() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let users = vec![User::basic("reader", "not-a-secret")];
+    let site = Site { child_sites: 1, grandchild_sites: 0, ..Site::default() };
+    let vms = DemoVms::start(Config { users, site, ..Config::default() }).unwrap();
+    let program = native::compile("logon", home.path());
+    let mut command = native::program(&program, &home, &collector.connection_string(&key));
+    let output = command.arg(vms.url()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}");
+    let counts = vms.counts();
+    let items = counts.recording_servers + counts.child_sites + counts.hardware;
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].starts_with("stage 6, failure 0, encrypted 1, policy 1, reported 2, "), "{printed}");
+    let counted: u64 = lines[0].split(' ').rev().nth(1).unwrap().parse().unwrap();
+    assert!(counted > items, "{printed}");
+    assert_eq!(lines[1..4], [&vms.site_id(), "DEMO-VMS", "XProtect Corporate 2025 R1"]);
+    assert_eq!(lines[4..6], ["25.1.1804.0", &vms.url()]);
+    assert_eq!(lines[6].split('\t').count(), 3);
+    let events = arrived(&collector, &key, 3);
+    let data = |index: usize| events[index].envelope["data"]["baseData"].clone();
+    assert_eq!((data(1)["name"].as_str(), data(2)["name"].as_str()), (Some("NewVmsSession"), Some("CloseVmsSession")));
+    assert_eq!(data(1)["measurements"]["CameraCount"], counts.cameras);
+}
+
 #[test]
 fn s2_a3_many_threads_share_one_session() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
@@ -39,6 +67,7 @@ fn s2_a3_many_threads_share_one_session() {
     assert_eq!(news, 1);
 }
 
+/// A1.
 #[test]
 fn a1_the_library_exports_what_the_header_declares_and_nothing_else() {
     let content = std::fs::read(native::library()).unwrap();
@@ -58,7 +87,7 @@ fn a1_the_library_exports_what_the_header_declares_and_nothing_else() {
         .map(|line| line.split('(').next().unwrap().to_owned())
         .collect();
     assert_eq!(exports, declared);
-    assert_eq!(declared.len(), 7, "{declared:?}");
+    assert_eq!(declared.len(), 12, "{declared:?}");
 }
 
 /// What every supported Windows has (Windows 10, Server 2016, Server Core): a new import needs a thought.

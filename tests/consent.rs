@@ -1,15 +1,13 @@
 //! Every no is a no: the whole truth table, and what an opt-out means for other processes and for one that is killed.
 
-#[path = "common/child.rs"]
-mod child;
 mod common;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use child::Host;
 use chrono::Utc;
+use common::child::{self, Host};
 use common::{Home, arrived, connection, key, settle, wait_until};
 use vms_collector::{Collector, closed_port};
 use vms_telemetry::config::{Environment, Layer};
@@ -211,6 +209,47 @@ fn c3_c4_c10_what_was_recorded_before_the_no_is_not_sent_after_the_next_yes() {
     assert_eq!(collector.received(), []);
 }
 
+/// The sender has read its batch and is connected; then somebody opts out and dies before he empties the spool. Nothing
+/// but consent itself can stop the batch now.
+#[test]
+fn c5_c10_a_no_whose_writer_died_holds_at_the_socket() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let lock = durable::lock(&home.paths().settings_lock(), Hold::Alone).unwrap();
+    let session = home.session(&collector.connection_string(&key), &[]);
+    wait_until(|| collector.connections() == 1);
+    std::fs::write(home.paths().settings(), r#"{"ApplicationInsights":{"Enabled":false}}"#).unwrap();
+    drop(lock);
+    settle(&session);
+    assert_eq!((collector.received(), home.spool().entries().unwrap()), (vec![], vec![]));
+}
+
+/// Somebody opts out while an event is on its way to the disk, and empties the spool under its hands: the event cannot be
+/// stored, and that is no failure but the no. A pipe in place of the site's id holds the call where it has asked for
+/// consent already.
+#[cfg(target_os = "linux")]
+#[test]
+fn c3_a_call_that_fails_because_of_an_opt_out_says_off() {
+    use std::io::Write;
+    let (home, connection) = (Home::new(), connection(UsageDataPolicy::On));
+    let session = keeping(&home, &[]);
+    let id = home.paths().site_id(connection.site);
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &id, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let outcome = std::thread::scope(|scope| {
+        let connecting = scope.spawn(|| session.connect(&connection));
+        // Opening it waits for the reader.
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(&id).unwrap();
+        std::fs::write(home.paths().settings(), r#"{"ApplicationInsights":{"Enabled":false}}"#).unwrap();
+        std::fs::remove_dir_all(home.paths().spool()).unwrap();
+        std::fs::write(home.paths().spool(), "in the way").unwrap();
+        pipe.write_all(&[1; 16]).unwrap();
+        drop(pipe);
+        connecting.join().unwrap()
+    });
+    assert_eq!(outcome.unwrap().1, Outcome::Off);
+    assert_eq!(session.state().failure, None);
+}
+
 #[test]
 fn c10_d4_where_consent_cannot_be_held_nothing_is_sent_and_nobody_is_called_again_and_again() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
@@ -281,6 +320,7 @@ fn four_processes(opts_out: bool) -> (Home, Collector, String, Vec<Host>) {
     (home, collector, key, hosts)
 }
 
+/// C5, and with it C3, C4, C8 and C10.
 #[test]
 fn c3_c4_c5_c8_c10_one_of_four_processes_opts_out_and_nothing_is_ever_sent() {
     let (home, collector, key, mut hosts) = four_processes(true);

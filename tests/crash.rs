@@ -114,6 +114,7 @@ fn counts(received: &[Received]) -> HashMap<String, usize> {
     counts
 }
 
+/// D3, where nobody dies.
 #[test]
 fn d3_sixty_four_processes_send_each_event_once() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

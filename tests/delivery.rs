@@ -3,17 +3,20 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{Home, PATIENCE, arrived, connection, key, settle, wait_until};
+use common::{Home, arrived, connection, key, settle, wait_until};
 use vms_collector::{Collector, Reply, RetryAfter, black_hole, closed_port};
 use vms_telemetry::config::Environment;
 use vms_telemetry::envelope::Destination;
 use vms_telemetry::event::{Event, Field, Kind, Value, timestamp};
-use vms_telemetry::sender::{Delivery, Next};
+use vms_telemetry::sender::{Delivery, Memory, Next};
 use vms_telemetry::session::{Change, UsageDataPolicy};
 use vms_telemetry::spool::{BYTE_LIMIT, EVENT_LIMIT};
 use vms_telemetry::transport::{Answer, NoAnswer, ProxyChoice, Transport};
@@ -241,7 +244,59 @@ fn d5_c10_consent_withdrawn_while_the_server_is_reached_sends_no_byte() {
             .unwrap();
     assert_eq!(delivery.attempt(&mut transport, Utc::now()).unwrap(), Next::Rest);
     assert_eq!(collector.requests(), 0);
-    assert_eq!(delivery.spool.entries().unwrap(), []);
+    assert_eq!((delivery.spool.entries().unwrap(), delivery.memory()), (vec![], Memory::default()));
+}
+
+#[test]
+fn d7_a_destination_that_answers_does_not_wait_for_one_that_does_not_and_neither_forgets_its_pause() {
+    let (home, collector) = (Home::new(), Collector::start().unwrap());
+    // The same key elsewhere, and another key in the same place, are other destinations.
+    let (nobody, wrong, right) = (closed_port().unwrap(), key(), key());
+    collector.load(Some(&wrong), [Reply::Status(403)].as_slice().into());
+    let destinations = [nobody.connection_string(&right), collector.connection_string(&wrong)];
+    let failing = destinations.map(|destination| delivery(&home, &destination));
+    let working = delivery(&home, &collector.connection_string(&right));
+    let now = Utc::now();
+    working.spool.put(&event(now)).unwrap();
+    let mut pauses = Vec::new();
+    for delivery in &failing {
+        let Next::At(time) = delivery.attempt(&mut delivery_transport(delivery), now).unwrap() else {
+            panic!("no pause")
+        };
+        pauses.push(time);
+    }
+    assert_eq!(working.memory(), Memory::default());
+    assert_eq!(working.attempt(&mut delivery_transport(&working), now).unwrap(), Next::Rest);
+    assert_eq!((collector.requests(), collector.accepted_for(&right).len()), (2, 1));
+    assert_eq!(working.memory().last_sent, Some(now.timestamp()));
+    // Each still knows its own pause.
+    working.spool.put(&event(now)).unwrap();
+    for (delivery, pause) in failing.iter().zip(pauses) {
+        assert_eq!(delivery.attempt(&mut delivery_transport(delivery), now).unwrap(), Next::At(pause));
+        assert_eq!(delivery.memory().failures, 1);
+    }
+    assert_eq!(collector.requests(), 2);
+    let text = std::fs::read_to_string(home.paths().spool().join("delivery.json")).unwrap();
+    assert!(!text.contains("127.0.0.1") && !text.contains(&right), "{text}");
+}
+
+#[test]
+fn d7_d2_of_many_destinations_only_the_latest_are_remembered() {
+    let home = Home::new();
+    let start = Utc::now();
+    home.spool().put(&event(start)).unwrap();
+    let mut sizes = Vec::new();
+    for second in 0..100 {
+        let now = start + TimeDelta::seconds(second);
+        let delivery = delivery(&home, &format!("InstrumentationKey={}", key()));
+        let mut network = BlackHole { attempts: Vec::new(), now };
+        for _ in 0..2 {
+            delivery.attempt(&mut network, now).unwrap();
+        }
+        assert_eq!(network.attempts.len(), 1);
+        sizes.push(std::fs::metadata(home.paths().spool().join("delivery.json")).unwrap().len());
+    }
+    assert!(sizes.iter().all(|size| *size <= 4_096), "{sizes:?}");
 }
 
 /// A network where nothing answers, which counts the attempts.
@@ -283,6 +338,50 @@ fn d7_an_import_a_minute_for_a_month_makes_at_most_an_attempt_an_hour() {
         assert!((12..=24).contains(&day(later)), "{}", day(later));
     }
     assert!(delivery.spool.entries().unwrap().len() <= EVENT_LIMIT);
+}
+
+/// A network where nothing answers, under processes that end before they find out: each dies in its request.
+struct Deadly {
+    attempts: Vec<DateTime<Utc>>,
+    now: DateTime<Utc>,
+}
+
+impl Transport for Deadly {
+    fn post(&mut self, _: &[u8]) -> Result<Answer, NoAnswer> {
+        self.attempts.push(self.now);
+        // Leaves the disk as the death of the process does, and the lock free; nobody is to read about it.
+        std::panic::resume_unwind(Box::new("the process ends"));
+    }
+}
+
+#[test]
+fn d7_attempts_that_their_process_does_not_survive_count_as_well() {
+    let home = Home::new();
+    let delivery = delivery(&home, &format!("InstrumentationKey={}", key()));
+    let start = Utc::now();
+    let mut network = Deadly { attempts: Vec::new(), now: start };
+    delivery.spool.put(&event(start)).unwrap();
+    for minute in 0..2 * 24 * 60 {
+        network.now = start + TimeDelta::minutes(minute);
+        let now = network.now;
+        let process = std::panic::AssertUnwindSafe(|| delivery.attempt(&mut network, now));
+        let _ = std::panic::catch_unwind(process);
+    }
+    let first_day = network.attempts.iter().filter(|time| **time < start + TimeDelta::days(1)).count();
+    let second_day = network.attempts.len() - first_day;
+    assert!(first_day <= 33 && (12..=24).contains(&second_day), "{first_day} and {second_day}");
+    assert!(delivery.memory().last_failure.unwrap().contains("ended"));
+    // One such death alone makes nobody wait (D3), and an answer forgets them all.
+    let collector = Collector::start().unwrap();
+    let home = Home::new();
+    let delivery = self::delivery(&home, &collector.connection_string(&key()));
+    for _ in 0..3 {
+        delivery.spool.put(&event(start)).unwrap();
+        let process = std::panic::AssertUnwindSafe(|| delivery.attempt(&mut network, start));
+        assert!(std::panic::catch_unwind(process).is_err());
+        assert_eq!(delivery.attempt(&mut delivery_transport(&delivery), start).unwrap(), Next::Rest);
+    }
+    assert_eq!(delivery.memory(), Memory { last_sent: Some(start.timestamp()), ..Memory::default() });
 }
 
 #[test]
@@ -335,19 +434,132 @@ fn d7_a_clock_that_jumps_years_does_not_stop_delivery() {
     assert_eq!(arrived(&collector, &key, 1)[0].envelope["time"], timestamp(now));
 }
 
+/// The clock jumps for 600 events, ten years ahead, back to before 1970, and so on. Events are lost by it, as by any
+/// clock that tells a wrong time (D2); but no call fails, no limit is passed, and with the right time delivery goes on.
 #[test]
-fn d2_a_spool_full_of_other_peoples_files_sends_ours_and_touches_none_of_theirs() {
+fn d2_d7_a_clock_that_jumps_back_and_forth_breaks_nothing_and_nothing_grows() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    let (start, years) = (Utc::now(), |years: i64| TimeDelta::days(365 * years));
+    let mut network = BlackHole { attempts: Vec::new(), now: start };
+    for (index, jump) in [0, 10, -60, 0, -10, 3].into_iter().cycle().take(600).enumerate() {
+        network.now = start + years(jump) + TimeDelta::microseconds(index as i64);
+        let now = network.now;
+        delivery.spool.put(&event(now)).unwrap();
+        delivery.attempt(&mut network, now).unwrap();
+        assert!(delivery.spool.entries().unwrap().len() <= EVENT_LIMIT);
+    }
+    let sizes = std::fs::read_dir(delivery.spool.folder()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    assert!(sizes.sum::<u64>() <= BYTE_LIMIT);
+    let now = start + TimeDelta::days(1);
+    delivery.spool.put(&event(now)).unwrap();
+    let mut transport = delivery_transport(&delivery);
+    assert_eq!(delivery.attempt(&mut transport, now).unwrap(), Next::Rest);
+    assert_eq!(delivery.spool.entries().unwrap(), []);
+    let received = collector.received();
+    assert!(!received.is_empty());
+    for item in received {
+        assert_eq!(item.refusal, None);
+    }
+}
+
+/// Gives all that lies in a folder: names, and the content of files.
+fn contents(folder: &Path) -> BTreeMap<OsString, Option<Vec<u8>>> {
+    let files = std::fs::read_dir(folder).unwrap().flatten();
+    files.map(|file| (file.file_name(), std::fs::read(file.path()).ok())).collect()
+}
+
+#[test]
+fn d2_c3_a_spool_full_of_other_peoples_files_sends_ours_and_touches_none_of_theirs() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let spool = home.paths().spool();
     std::fs::create_dir_all(spool.join("a folder.json")).unwrap();
     for index in 0..500 {
         std::fs::write(spool.join(format!("{index}.json")), "{}").unwrap();
     }
+    // Folders whose names are those of the oldest event, and of what a dying process leaves behind.
+    let id = "0123456789abcdef".repeat(2);
+    for name in [format!("{:018}-{id}-5.json", 1), format!(".{id}.tmp")] {
+        std::fs::create_dir_all(spool.join(name).join("inside")).unwrap();
+    }
+    for name in [".mine.tmp", "delivery.json.bak", "000000000000000001.json"] {
+        std::fs::write(spool.join(name), "mine").unwrap();
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        std::os::unix::fs::symlink("/dev/null", spool.join(format!("{:018}-{id}-7.json", 1))).unwrap();
+        std::fs::write(spool.join(OsString::from_vec(b"\xFF.json".to_vec())), "mine").unwrap();
+    }
+    let theirs = contents(&spool);
     let session = home.session(&collector.connection_string(&key), &[]);
     arrived(&collector, &key, 1);
     settle(&session);
-    let ours =
-        home.files().iter().filter(|file| file.ends_with("delivery.json") || file.ends_with("sender.lock")).count();
-    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 501 + ours);
-    assert_eq!(collector.wait_for(Some(&key), 1, PATIENCE).len(), 1);
+    for telemetry in [false, true] {
+        session.set_config(Change { telemetry: Some(telemetry), ..Change::default() }).unwrap();
+    }
+    session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    arrived(&collector, &key, 2);
+    settle(&session);
+    let mut left = contents(&spool);
+    assert!(left.remove(OsStr::new("delivery.json")).is_some() && left.remove(OsStr::new("sender.lock")).is_some());
+    assert_eq!(left, theirs);
+    assert_eq!((collector.received().len(), session.state().failure), (2, None));
+}
+
+/// What nobody may change, not even root.
+#[cfg(target_os = "linux")]
+struct Immutable(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Immutable {
+    fn make(path: std::path::PathBuf) -> Option<Self> {
+        let status = std::process::Command::new("chattr").arg("+i").arg(&path).status();
+        let made = status.is_ok_and(|status| status.success()).then_some(Self(path));
+        if made.is_none() {
+            println!("not tested: this file system has no immutable files, or the user may not make one");
+        }
+        made
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        let status = std::process::Command::new("chattr").arg("-i").arg(&self.0).status().unwrap();
+        assert!(status.success() || std::thread::panicking());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn d3_a_spool_that_nothing_can_be_removed_from_is_not_sent_again_and_again() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    delivery.spool.put(&event(Utc::now())).unwrap();
+    std::fs::write(delivery.spool.folder().join("sender.lock"), "").unwrap();
+    let Some(_immutable) = Immutable::make(delivery.spool.folder().to_owned()) else { return };
+    assert!(delivery.attempt(&mut delivery_transport(&delivery), Utc::now()).is_err());
+    assert_eq!(collector.requests(), 0);
+}
+
+/// A file that can be neither read nor removed costs only itself: the others are sent, and make room for new ones.
+#[cfg(target_os = "linux")]
+#[test]
+fn d2_an_event_that_cannot_be_removed_holds_up_no_other() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    let now = Utc::now();
+    delivery.spool.put(&event(now - TimeDelta::days(91))).unwrap();
+    let oldest = std::fs::read_dir(delivery.spool.folder()).unwrap().next().unwrap().unwrap().path();
+    let Some(immutable) = Immutable::make(oldest) else { return };
+    let put = |index| delivery.spool.put(&event(now + TimeDelta::microseconds(index)));
+    let stored = (0..EVENT_LIMIT as i64 + 2).map(put).filter(Result::is_ok).count();
+    let waiting = delivery.spool.entries().unwrap().len();
+    let outcome = delivery.attempt(&mut delivery_transport(&delivery), now);
+    let left = delivery.spool.entries().unwrap().len();
+    drop(immutable);
+    assert_eq!((stored, waiting), (EVENT_LIMIT + 2, EVENT_LIMIT));
+    assert_eq!((outcome.unwrap(), left), (Next::Rest, 1));
+    assert_eq!(collector.accepted_for(&key).len(), EVENT_LIMIT - 1);
 }

@@ -127,3 +127,33 @@ fn f4_d1_a_scanner_that_holds_a_file_for_a_moment_is_waited_for() {
     }
     assert!(!file.exists());
 }
+
+/// A file that somebody reads again and again is hardly ever closed. What the user chose is stored all the same, after
+/// many attempts; the order of events shows it: writes that give up soon do so while the patient one goes on.
+#[cfg(windows)]
+#[test]
+fn f4_what_the_user_chose_is_written_though_others_hold_the_file_for_longer() {
+    use std::os::windows::fs::OpenOptionsExt;
+    let home = Home::new();
+    let file = home.path().join("file");
+    durable::write(&file, b"old", Sync::No).unwrap();
+    let held = std::fs::OpenOptions::new().read(true).share_mode(0).open(&file).unwrap();
+    std::thread::scope(|scope| {
+        let (start, started) = std::sync::mpsc::channel();
+        let writing = scope.spawn({
+            let file = &file;
+            move || {
+                start.send(()).unwrap();
+                durable::write(file, b"chosen", Sync::Yes)
+            }
+        });
+        started.recv().unwrap();
+        for _ in 0..4 {
+            assert!(durable::write(&file, b"new", Sync::No).is_err());
+        }
+        assert!(!writing.is_finished());
+        drop(held);
+        writing.join().unwrap().unwrap();
+    });
+    assert_eq!(std::fs::read(&file).unwrap(), b"chosen");
+}

@@ -1,14 +1,12 @@
 //! What must never leave the process nor be written by it (E5): planted wherever a program could come by it, and looked
 //! for in every byte.
 
-#[path = "common/child.rs"]
-mod child;
 mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use child::Host;
+use common::child::{self, Host};
 use common::{Home, arrived, key};
 use serde_json::Value;
 use vms_collector::Collector;

@@ -73,6 +73,7 @@ fn e1_e2_measurements_are_numbers_and_unknown_ones_are_left_out() {
     assert!(measurements(2)["ConnectionDuration"].as_f64().unwrap() >= 0.0);
 }
 
+/// E3: the session ends, and its connection is not closed.
 #[test]
 fn e3_a_connection_that_is_not_closed_sends_nothing() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
@@ -86,6 +87,21 @@ fn e3_a_connection_that_is_not_closed_sends_nothing() {
     settle(&session);
     drop(session);
     assert_eq!(home.spool().entries().unwrap(), []);
+}
+
+/// E4, the library's part: a host that closes the open connection before the next one sees both reported, in this order.
+#[test]
+fn e4_the_end_of_a_connection_is_reported_before_the_next_one_begins() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let session = home.session(&collector.connection_string(&key), &[]);
+    let (first, _) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    session.disconnect(first).unwrap();
+    let (second, _) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    assert_ne!(first, second);
+    let received = arrived(&collector, &key, 4);
+    let names: Vec<_> =
+        received.iter().map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["NewSession", "NewVmsSession", "CloseVmsSession", "NewVmsSession"]);
 }
 
 #[test]

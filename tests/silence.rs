@@ -1,12 +1,10 @@
 //! Off means silent: what a process does to the system after somebody said no.
 
-#[path = "common/child.rs"]
-mod child;
 mod common;
 
 use std::process::Command;
 
-use child::Host;
+use common::child::{self, Host};
 use common::{Home, key};
 use vms_collector::Collector;
 
@@ -35,7 +33,7 @@ fn live(command: &mut Command, says_no: bool) {
     let mut host = Host::start(command);
     host.ask("mark begin");
     let done = if says_no { "1" } else { "0" };
-    assert_eq!(host.ask("init"), "0");
+    assert_eq!(host.ask("init"), done);
     assert_eq!(host.ask("connect"), done);
     assert_eq!(host.ask("disconnect"), done);
     // A connection to a VMS that forbids it: there is nothing to switch off any more.
@@ -74,13 +72,7 @@ fn c9_s5_whoever_says_no_finds_nothing_written_and_nobody_called() {
 #[cfg(target_os = "linux")]
 fn trace(home: &Home, host: &Command, says_no: bool) -> Vec<String> {
     let file = home.path().join("trace");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-e", "trace=%file,%network,%process", "-e", "signal=none", "-o"]).arg(&file);
-    command.arg(host.get_program()).args(host.get_args()).env_clear();
-    command.envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let found = Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success());
-    assert!(found, "this test needs strace: apt-get install strace");
-    live(&mut command, says_no);
+    live(&mut child::traced(host, "trace=%file,%network,%process", &file), says_no);
     let calls = std::fs::read_to_string(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
     let between = calls.lines().skip_while(|line| !line.contains("/vms-mark-begin")).skip(1);

@@ -26,6 +26,19 @@ static VmsConnectionInfo connection_info(void)
     return info;
 }
 
+static VmsLogon logon(void)
+{
+    VmsLogon logon;
+    memset(&logon, 0, sizeof logon);
+    logon.size = sizeof logon;
+    logon.user_type = VMS_USER_BASIC;
+    /* Nothing listens there. */
+    logon.server_address = "http://127.0.0.1:1";
+    logon.user_name = "reader";
+    logon.password = "not-a-secret";
+    return logon;
+}
+
 static void before_the_session(void)
 {
     uint64_t connection = 42;
@@ -40,6 +53,9 @@ static void before_the_session(void)
     CHECK(p_set_config(&change) == VMS_ERROR_NO_SESSION);
     CHECK(p_get_config(&config) == VMS_ERROR_NO_SESSION);
     CHECK(p_get_text(VMS_TEXT_DATA_FOLDER, text, sizeof text, &length) == VMS_ERROR_NO_SESSION);
+    VmsLogon wanted = logon();
+    CHECK(p_connect_vms(&wanted, &connection) == VMS_ERROR_NO_SESSION && connection == 42);
+    CHECK(p_settle_connection(1, 0) == VMS_ERROR_NO_SESSION);
 }
 
 static void bad_sessions(void)
@@ -157,6 +173,85 @@ static void connections(void)
         CHECK(p_on_disconnect(opened[i]) == VMS_OFF);
 }
 
+static void bad_logons(void)
+{
+    uint64_t connection = 42;
+    VmsLogon wanted = logon();
+    CHECK(p_connect_vms(NULL, &connection) == VMS_ERROR_ARGUMENT);
+    CHECK(p_connect_vms(&wanted, NULL) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("connection");
+    wanted.size = sizeof wanted - 1;
+    CHECK(p_connect_vms(&wanted, &connection) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("logon");
+    uint32_t garbage[] = { 4, 99, 0xFFFFFFFF };
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+        struct { uint32_t *field; const char *name; } fields[] = {
+            { &wanted.user_type, "user_type" }, { &wanted.secure_only, "secure_only" },
+            { &wanted.skip_certificate_check, "skip_certificate_check" },
+            { &wanted.include_child_sites, "include_child_sites" },
+        };
+        for (size_t j = 0; j < sizeof fields / sizeof *fields; j++) {
+            wanted = logon();
+            *fields[j].field = garbage[i];
+            CHECK(p_connect_vms(&wanted, &connection) == VMS_ERROR_ARGUMENT);
+            CHECK_NAMES(fields[j].name);
+        }
+    }
+    wanted = logon();
+    wanted.timeout_seconds = 3601;
+    CHECK(p_connect_vms(&wanted, &connection) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("timeout_seconds");
+    const char *texts[] = { NULL, "", " ", "\xFF", too_long };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        wanted = logon();
+        wanted.server_address = texts[i];
+        CHECK(p_connect_vms(&wanted, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("server_address");
+        wanted = logon();
+        wanted.user_name = texts[i];
+        CHECK(p_connect_vms(&wanted, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("user_name");
+        wanted = logon();
+        wanted.user_type = VMS_USER_OAUTH;
+        wanted.access_token = texts[i];
+        CHECK(p_connect_vms(&wanted, &connection) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("access_token");
+    }
+    wanted = logon();
+    wanted.server_address = "http://reader:not-a-secret@127.0.0.1";
+    CHECK(p_connect_vms(&wanted, &connection) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("server_address: it holds a user name");
+    CHECK(connection == 42);
+}
+
+static void logons(void)
+{
+    uint64_t connection = 0;
+    VmsConnectionState state = { sizeof state, 0, 0, 0, 0, 0, 0 };
+    VmsLogon wanted = logon();
+    char text[1024];
+    size_t length;
+    CHECK(p_connect_vms(&wanted, &connection) == VMS_OK && connection != 0);
+    CHECK(p_get_connection(connection + 1, 0, 0, &state) == VMS_ERROR_NO_CONNECTION);
+    CHECK(p_get_connection(connection, 0, 0, NULL) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("state");
+    CHECK(p_give_token(connection, "token") == VMS_ERROR_ARGUMENT);
+    CHECK(p_give_token(connection, NULL) == VMS_ERROR_ARGUMENT);
+    CHECK(p_get_connection(connection, VMS_STAGE_FINDING, 60000, &state) == VMS_OK);
+    CHECK(state.stage == VMS_STAGE_FAILED && state.failure == VMS_ERROR_UNREACHABLE);
+    CHECK(state.reported == VMS_UNSET && state.encryption_enabled == VMS_UNSET);
+    for (uint32_t which = VMS_CONNECTION_ADDRESS; which <= VMS_CONNECTION_CHILD_SITES; which++) {
+        CHECK(p_get_connection_text(connection, which, text, sizeof text, &length) == VMS_OK);
+        CHECK(strlen(text) == length && (length > 0) == (which == VMS_CONNECTION_FAILURE));
+    }
+    CHECK(p_get_connection_text(connection, 0, text, sizeof text, &length) == VMS_ERROR_ARGUMENT);
+    CHECK(p_get_connection_text(connection, 99, text, sizeof text, &length) == VMS_ERROR_ARGUMENT);
+    CHECK(p_settle_connection(connection, 0) == VMS_OFF);
+    CHECK(p_on_disconnect(connection) == VMS_OFF);
+    CHECK(p_get_connection(connection, 0, 0, &state) == VMS_ERROR_NO_CONNECTION);
+    CHECK(p_settle_connection(connection, 0) == VMS_ERROR_NO_CONNECTION);
+}
+
 /* A record of a later version, larger than ours: what we do not know is not looked at. */
 static void records_grow(void)
 {
@@ -209,7 +304,7 @@ static void texts(void)
 {
     char text[4096];
     size_t length;
-    for (uint32_t which = VMS_TEXT_LIBRARY_VERSION; which <= VMS_TEXT_LAST_SENT; which++) {
+    for (uint32_t which = VMS_TEXT_LIBRARY_VERSION; which <= VMS_TEXT_CONNECTION_REASON; which++) {
         length = 4242;
         CHECK(p_get_text(which, text, sizeof text, &length) == VMS_OK);
         CHECK(strlen(text) == length);
@@ -241,6 +336,8 @@ int main(int count, char **arguments)
     good_session();
     bad_connections();
     connections();
+    bad_logons();
+    logons();
     records_grow();
     configuration();
     texts();

@@ -40,13 +40,20 @@ static int32_t (*p_set_config)(const VmsConfigChange *);
 static int32_t (*p_get_config)(VmsConfig *);
 static int32_t (*p_get_text)(uint32_t, char *, size_t, size_t *);
 static int32_t (*p_last_error)(char *, size_t, size_t *);
+static int32_t (*p_connect_vms)(const VmsLogon *, uint64_t *);
+static int32_t (*p_give_token)(uint64_t, const char *);
+static int32_t (*p_get_connection)(uint64_t, uint32_t, uint32_t, VmsConnectionState *);
+static int32_t (*p_get_connection_text)(uint64_t, uint32_t, char *, size_t, size_t *);
+static int32_t (*p_settle_connection)(uint64_t, uint32_t);
 
 static void load(const char *path)
 {
     struct { void *slot; const char *name; } all[] = {
         { &p_init_session, "init_session" }, { &p_on_connect, "on_connect" }, { &p_on_disconnect, "on_disconnect" },
         { &p_set_config, "set_config" }, { &p_get_config, "get_config" }, { &p_get_text, "get_text" },
-        { &p_last_error, "last_error" },
+        { &p_last_error, "last_error" }, { &p_connect_vms, "connect_vms" }, { &p_give_token, "give_token" },
+        { &p_get_connection, "get_connection" }, { &p_get_connection_text, "get_connection_text" },
+        { &p_settle_connection, "settle_connection" },
     };
     open_library(path);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

@@ -2,8 +2,6 @@
 //!
 //! A test file that starts such hosts has the test `a_child_in_its_role`, which calls [`serve`].
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 use std::ffi::{CString, c_char};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,7 +9,7 @@ use std::ptr::null;
 
 use vms_telemetry::ffi::{self, VmsConfig, VmsConfigChange, VmsConnectionInfo, VmsCount, VmsSessionInfo};
 
-use crate::common::Home;
+use super::Home;
 
 const DESTINATION: &str = "TEST_DESTINATION";
 /// What a process needs in order to start at all; the rest of this process's environment is not for its children.
@@ -31,6 +29,22 @@ pub fn command(home: &Home, destination: &str, variables: &[(&str, &str)]) -> Co
     command.env("LOCALAPPDATA", &local).env("ProgramData", &state);
     command.env(DESTINATION, destination).envs(variables.iter().copied());
     command
+}
+
+/// Prepares a host that another program runs, with the host's own environment.
+fn run_by(mut program: Command, host: &Command) -> Command {
+    program.arg(host.get_program()).args(host.get_args()).env_clear();
+    program.envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    program
+}
+
+/// Prepares a host whose system calls are traced, to this file.
+pub fn traced(host: &Command, expression: &str, file: &std::path::Path) -> Command {
+    let found = Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success());
+    assert!(found, "this test needs strace: apt-get install strace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", expression, "-e", "signal=none", "-o"]).arg(file);
+    run_by(strace, host)
 }
 
 /// A running host.
@@ -55,10 +69,30 @@ impl Host {
         Self { words: child.stdin.take(), child, answers }
     }
 
-    /// Starts a host whose session has begun.
+    /// Starts a host that sees a folder (`$1` in the script) as the script mounts it, for this one process; `None`, and the
+    /// reason printed, where this system does not let the user do so.
+    #[cfg(target_os = "linux")]
+    pub fn in_namespace(host: &Command, script: &str, folder: &std::path::Path) -> Option<Self> {
+        let mut command = Command::new("unshare");
+        command.args(if is_root() { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
+        command.args(["sh", "-c", &format!("{script} && shift && exec \"$@\""), "sh"]).arg(folder);
+        let mut host = Self::try_start(&mut run_by(command, host));
+        let ready = host.answer();
+        if ready.is_none() {
+            println!("not tested: this system lets nobody mount a disk for one process");
+        }
+        ready.map(|_| host)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Starts a host whose session has begun, whether or not it recorded that.
     pub fn begin(command: &mut Command) -> Self {
         let mut host = Self::start(command);
-        assert_eq!(host.ask("init"), "0");
+        assert!(["0", "1"].contains(&&*host.ask("init")));
         host
     }
 
@@ -107,6 +141,12 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Tells whether this process is root's.
+#[cfg(unix)]
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0)
 }
 
 /// The host's side: does what standard input says, up to its end.
@@ -268,6 +308,6 @@ fn settle() -> String {
     };
     let runs = || cfg!(target_os = "linux") && std::fs::read_dir("/proc/self/task").unwrap().any(is_ours);
     let rests = || config().ends_with(" pending 0") && !runs();
-    crate::common::wait_until(|| rests() || !text(ffi::VMS_TEXT_DELIVERY_FAILURE).is_empty());
+    super::wait_until(|| rests() || !text(ffi::VMS_TEXT_DELIVERY_FAILURE).is_empty());
     "settled".to_owned()
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod child;
 pub mod native;
 
 use std::time::Duration;
