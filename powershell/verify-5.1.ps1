@@ -1,6 +1,6 @@
 # Tries the module VmsTelemetry in this computer's Windows PowerShell 5.1. What an import, a connection and a "no" do is
-# checked from outside: in processes of their own, with folders of their own, against a small collector on the loopback
-# address. Nothing leaves the computer, and nothing of the user's is read or changed.
+# checked from outside: in processes of their own, with folders of their own, against a small collector and a small VMS on
+# the loopback address. Nothing leaves the computer, and nothing of the user's is read or changed.
 #
 #     powershell -NoProfile -ExecutionPolicy Bypass -File verify-5.1.ps1 [-Module <folder with VmsTelemetry.psd1>]
 #
@@ -57,7 +57,7 @@ function Start-Child([string] $User, [string] $Script, [hashtable] $Variables = 
         $environment[$name] = [IO.Path]::Combine($temp, $User, 'shared')
     }
     $environment['PSExecutionPolicyPreference'] = 'Bypass'
-    $environment['PSModulePath'] = [IO.Path]::GetDirectoryName($Module) + [IO.Path]::PathSeparator + $env:PSModulePath
+    $environment['PSModulePath'] = $modules + [IO.Path]::PathSeparator + $env:PSModulePath
     $environment['VMS_ApplicationInsights__ConnectionString'] = "InstrumentationKey=$key;IngestionEndpoint=$address"
     foreach ($name in $Variables.Keys) {
         $environment[$name] = $Variables[$name]
@@ -114,10 +114,25 @@ function Get-EventNames {
     @($names) -join ' '
 }
 
-# The service's part, in a runspace of its own: takes what is sent, and answers that all is well; on hold it lets the
-# client wait for the answer.
+# The part of the service and of the VMS, in a runspace of its own: takes what is sent, and answers that all is well; on
+# hold it lets the client wait for the answer. The VMS lets everybody in, and has three cameras.
 $collector = {
     param([hashtable] $State)
+    $hardware = '11111111-0000-4000-8000-000000000001'
+    $cameras = 1..3 | ForEach-Object {
+        "{`"id`":`"22222222-0000-4000-8000-00000000000$_`",`"enabled`":true," +
+            "`"relations`":{`"parent`":{`"type`":`"hardware`",`"id`":`"$hardware`"}}}"
+    }
+    $resources = [ordered] @{
+        'uris$' = '{"ProductVersion":"25.1.1804.0","IdentityProvider":"http://vms/IDP","ApiGateways":["http://vms/API/"]}'
+        'token$' = '{"access_token":"token","expires_in":3600,"token_type":"Bearer"}'
+        '/sites$' = "{`"array`":[{`"id`":`"$($State.Site)`",`"name`":`"SITE-A`",`"version`":`"25.1.1804.0`"}]}"
+        '/licenseInformations$' = '{"array":[{"displayName":"Verify"}]}'
+        '/toolOptions/' = '{"data":{"id":"a36b973e-eb89-4cd9-8f44-5628c1e7f032","collectTelemetryEnabled":true}}'
+        '/hardware$' = "{`"array`":[{`"id`":`"$hardware`",`"enabled`":true}]}"
+        '/cameras$' = "{`"array`":[$($cameras -join ',')]}"
+        '' = '{"array":[]}'
+    }
     while ($true) {
         try { $client = $State.Listener.AcceptTcpClient() } catch { break }
         try {
@@ -130,18 +145,24 @@ $collector = {
                 $count = $stream.Read($body, $at, $body.Length - $at)
                 if ($count -eq 0) { throw 'The request ended early.' }
             }
-            $State.Requests++
-            if ($State.Hold) {
-                $State.Held = $true
-                [void] $State.Release.WaitOne()
-                continue
+            $path = [regex]::Match($head, '^\S+ ([^ ?]+)').Groups[1].Value
+            $lines = @()
+            if ($path -match '^/(api|idp)/') {
+                $answer = $resources[@($resources.Keys | Where-Object { $path -match $_ })[0]]
+            } else {
+                $State.Requests++
+                if ($State.Hold) {
+                    $State.Held = $true
+                    [void] $State.Release.WaitOne()
+                    continue
+                }
+                $content = [IO.MemoryStream]::new($body, $false)
+                if ($head -match '(?im)^content-encoding: *gzip') {
+                    $content = [IO.Compression.GZipStream]::new($content, [IO.Compression.CompressionMode]::Decompress)
+                }
+                $lines = @([IO.StreamReader]::new($content).ReadToEnd() -split "`n" | Where-Object { $_.Trim() })
+                $answer = "{`"itemsReceived`":$($lines.Count),`"itemsAccepted`":$($lines.Count),`"errors`":[]}"
             }
-            $content = [IO.MemoryStream]::new($body, $false)
-            if ($head -match '(?im)^content-encoding: *gzip') {
-                $content = [IO.Compression.GZipStream]::new($content, [IO.Compression.CompressionMode]::Decompress)
-            }
-            $lines = @([IO.StreamReader]::new($content).ReadToEnd() -split "`n" | Where-Object { $_.Trim() })
-            $answer = "{`"itemsReceived`":$($lines.Count),`"itemsAccepted`":$($lines.Count),`"errors`":[]}"
             $answer = "HTTP/1.1 200 OK`r`nContent-Type: application/json`r`nContent-Length: $($answer.Length)`r`n" +
                 "Connection: close`r`n`r`n$answer"
             $bytes = [Text.Encoding]::ASCII.GetBytes($answer)
@@ -163,6 +184,8 @@ function Wait-Signal([string] `$Name) {
     `$file = [IO.Path]::Combine('$folder', `$Name)
     while (-not [IO.File]::Exists(`$file)) { [Threading.Thread]::Sleep(20) }
 }
+function Wait-Counts { while ((Get-VmsConnection).Stage -eq 'Counting') { [Threading.Thread]::Sleep(20) } }
+`$user = [pscredential]::new('reader', [Net.NetworkCredential]::new('', 'not-a-secret').SecurePassword)
 function Wait-Delivery { while ((Get-VmsModuleConfig).PendingEvents) { [Threading.Thread]::Sleep(20) } }
 
 "@
@@ -177,10 +200,16 @@ if (-not $Module -or -not [IO.File]::Exists([IO.Path]::Combine($Module, 'VmsTele
     exit 1
 }
 $Module = [IO.Path]::GetFullPath($Module).TrimEnd([char[]] '\/')
-if ([IO.Path]::GetFileName($Module) -ne 'VmsTelemetry') {
+# <module>, or <module>/<version>
+$named = $Module
+if ([IO.Path]::GetFileName($named) -match '^\d+(\.\d+)+$') {
+    $named = [IO.Path]::GetDirectoryName($named)
+}
+if ([IO.Path]::GetFileName($named) -ne 'VmsTelemetry') {
     'VERDICT: not tried: the folder of the module must be named VmsTelemetry, as PowerShell finds a module by that'
     exit 1
 }
+$modules = [IO.Path]::GetDirectoryName($named)
 $shell = [Diagnostics.Process]::GetCurrentProcess().MainModule.FileName
 if ($PSVersionTable.PSEdition -eq 'Desktop') {
     $shell = [IO.Path]::Combine($PSHOME, 'powershell.exe')
@@ -188,7 +217,7 @@ if ($PSVersionTable.PSEdition -eq 'Desktop') {
 
 $listener = [Net.Sockets.TcpListener]::new([Net.IPAddress]::Loopback, 0)
 $state = [hashtable]::Synchronized(@{
-    Listener = $listener; Events = [Collections.ArrayList]::Synchronized([Collections.ArrayList]::new()); Requests = 0
+    Listener = $listener; Site = $site; Events = [Collections.ArrayList]::Synchronized([Collections.ArrayList]::new()); Requests = 0
     Hold = $false; Held = $false; Release = [Threading.ManualResetEvent]::new($false); Problem = ''
 })
 $runspace = [Management.Automation.Runspaces.RunspaceFactory]::CreateRunspace(
@@ -217,7 +246,10 @@ Import-Module VmsTelemetry -Force
 Remove-Module VmsTelemetry
 Import-Module VmsTelemetry
 'Sessions=' + (Get-VmsModuleConfig).SessionId
-[void](Connect-Vms $site BasicUser -UsageDataPolicy On -EncryptionEnabled -ProductName Verify -CameraCount 3)
+`$connection = Connect-Vms $address `$user -BasicUser
+'Connection=' + "`$connection `$(`$connection.Id) `$(`$connection.Product) `$(`$connection.UserType)"
+'View=' + "`$(`$connection.PSStandardMembers.DefaultDisplayPropertySet.ReferencedPropertyNames)"
+Wait-Counts
 Disconnect-Vms
 'Commands=' + @((Get-Module VmsTelemetry).ExportedCommands.Keys).Count
 'Synopsis=' + (Get-Help Connect-Vms).Synopsis
@@ -233,7 +265,10 @@ Wait-Delivery
     $said = Complete-Child $child
     Check-Success $said
     Check 'the import says nothing' ($said['Words'] -eq '0') $said['Words']
-    Check 'the module has its four commands' ($said['Commands'] -eq '4') $said['Commands']
+    Check 'the module has its five commands' ($said['Commands'] -eq '5') $said['Commands']
+    $passed = $said['Connection'] -ceq "SITE-A $site Verify BasicUser"
+    Check 'Connect-Vms gives the connection' $passed $said['Connection']
+    Check 'a connection has a view' ($said['View'] -eq 'Name Address Product UserType') $said['View']
     Check 'help: synopsis' ("$($said['Synopsis'])".EndsWith('.')) $said['Synopsis']
     Check 'help: examples' ([int] $said['Examples'] -gt 0) $said['Examples']
     Check 'help: about_VmsTelemetry' ($said['About'] -eq 'True') $said['About']
@@ -248,7 +283,9 @@ Wait-Delivery
             'measurements name name properties tags time uuid ver'
         $documented = @(
             'AssemblyVersion FrameworkDescription OSDescription PrivateBytes ProcessorCount SessionId'
-            'AssemblyVersion CameraCount EncryptionEnabled IsOAuthConnection ProductName SessionId SiteId UserType'
+            'AssemblyVersion CameraCount ChildSites EncryptionEnabled HardwareCount InputCount IsOAuthConnection ' +
+                'MetadataCount MicrophoneCount OutputCount ProductName ProductVersion Recorders SessionId SiteId ' +
+                'SpeakerCount UserType'
             'ConnectionDuration PrivateBytes SessionId SiteId'
         )
         for ($i = 0; $i -lt 3; $i++) {
@@ -273,6 +310,8 @@ Wait-Delivery
             $value = Get-Value $new $expected[0]
             Check "NewSession: $($expected[0])" ($value -ceq $expected[1]) "$value, not $($expected[1])"
         }
+        $cameras = Get-Value $state.Events[1] 'CameraCount'
+        Check 'NewVmsSession: CameraCount' ($cameras -eq '3') $cameras
         $bytes = Get-Value $new 'PrivateBytes'
         Check 'NewSession: PrivateBytes' ([double] $bytes -gt 1MB) $bytes
         Check 'the site has a random id' ((Get-Value $state.Events[1] 'SiteId') -eq $own -and $own -ne $site) $own
@@ -286,12 +325,17 @@ Wait-Delivery
     $requests = $state.Requests
     $said = Complete-Child (Start-Child 'no' ($begin + @"
 Import-Module VmsTelemetry
-[void](Connect-Vms $site BasicUser -UsageDataPolicy On)
+[void](Connect-Vms $address `$user -BasicUser)
+Disconnect-Vms
+# What older systems begin with; it is said before any handshake, so over plain HTTP as well.
+if (`$PSEdition -ne 'Core') { [Net.ServicePointManager]::SecurityProtocol = 'Ssl3, Tls' }
+'Windows=' + (Connect-Vms $address).UserType
 Disconnect-Vms
 'On=' + (Get-VmsModuleConfig).EnableTelemetry
 "@) @{ VMS_ApplicationInsights__Enabled = 'false' })
     Check-Success $said
     Check 'telemetry is off' ($said['On'] -eq 'False') $said['On']
+    Check 'a Windows user connects' ($said['Windows'] -eq 'WindowsUser') $said['Windows']
     Check 'nothing is sent' ($state.Requests -eq $requests) $state.Requests
     $folders = 'local', 'shared' | ForEach-Object { [IO.Path]::Combine($temp, 'no', $_, 'Milestone') }
     Check 'there is no file' (-not ($folders | Where-Object { [IO.Directory]::Exists($_) })) "$folders"

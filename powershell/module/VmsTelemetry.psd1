@@ -10,12 +10,13 @@
     DotNetFrameworkVersion = '4.7.2'
     CompatiblePSEditions   = @('Desktop', 'Core')
     FunctionsToExport      = @()
-    CmdletsToExport        = @('Connect-Vms', 'Disconnect-Vms', 'Get-VmsModuleConfig', 'Set-VmsModuleConfig')
+    CmdletsToExport        = @('Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Set-VmsModuleConfig')
     VariablesToExport      = @()
     AliasesToExport        = @()
     PrivateData            = @{
         PSData = @{
-            Tags = @('Milestone', 'XProtect', 'VMS', 'Telemetry')
+            Tags         = @('Milestone', 'XProtect', 'VMS', 'Telemetry')
+            ReleaseNotes = 'See CHANGELOG.md in the folder of the module.'
         }
     }
 }

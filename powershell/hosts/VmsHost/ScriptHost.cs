@@ -4,7 +4,7 @@ using System.Management.Automation.Host;
 
 namespace VmsHost;
 
-/// <summary>A host without a user: it takes the exit code, and nothing can be asked of it.</summary>
+/// <summary>A host without a user: it shows what it is told to and takes the exit code; nothing can be asked of it.</summary>
 internal sealed class ScriptHost : PSHost
 {
     /// <summary>Gets what the script passed to <c>exit</c>; null: it did not exit.</summary>
@@ -16,7 +16,7 @@ internal sealed class ScriptHost : PSHost
 
     public override Guid InstanceId { get; } = Guid.NewGuid();
 
-    public override PSHostUserInterface? UI => null;
+    public override PSHostUserInterface UI { get; } = new ScriptHostUI();
 
     public override CultureInfo CurrentCulture => CultureInfo.CurrentCulture;
 

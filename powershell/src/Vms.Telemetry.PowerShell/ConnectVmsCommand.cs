@@ -1,128 +1,221 @@
 using System;
 using System.Management.Automation;
+using System.Security;
+using System.Threading;
 
 namespace Vms.Telemetry.PowerShell;
 
-/// <summary>
-/// Opens a connection to a VMS. In this version its facts come as parameters: it does not log on itself.
-/// </summary>
-[Cmdlet(VerbsCommunications.Connect, "Vms", SupportsShouldProcess = true, DefaultParameterSetName = FactsSet)]
+/// <summary>Logs on to a VMS. What it has is counted in the background.</summary>
+[Cmdlet(
+    VerbsCommunications.Connect,
+    "Vms",
+    SupportsShouldProcess = true,
+    DefaultParameterSetName = CurrentUserSet)]
 [OutputType(typeof(VmsConnection))]
-public sealed class ConnectVmsCommand : PSCmdlet
+public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
 {
-    private const string FactsSet = "Facts";
+    private const string CurrentUserSet = "CurrentUser";
+    private const string WindowsUserSet = "WindowsUser";
+    private const string BasicUserSet = "BasicUser";
+    private const string AccessTokenSet = "AccessToken";
 
-    /// <summary>Gets or sets the actual id of the site.</summary>
-    [Parameter(Mandatory = true, Position = 0, ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public Guid SiteId { get; set; }
+    /// <summary>How the native library names what it cannot use, and what people call it.</summary>
+    private static readonly (string Field, string Parameter)[] s_parameters =
+    [
+        ("server_address", "-ServerAddress"),
+        ("user_name", "the name in -Credential"),
+        ("password", "the password in -Credential"),
+        ("access_token", "-AccessToken"),
+    ];
 
-    /// <summary>Gets or sets the kind of user.</summary>
-    [Parameter(Mandatory = true, Position = 1, ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public VmsUserType UserType { get; set; }
+    private readonly CancellationTokenSource _stop = new();
 
-    /// <summary>Gets or sets whether the connection uses OAuth.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public SwitchParameter IsOAuthConnection { get; set; }
+    /// <summary>Gets or sets the address of the management server.</summary>
+    [Parameter(Mandatory = true, Position = 0)]
+    [ValidateNotNullOrEmpty]
+    public string ServerAddress { get; set; } = "";
 
-    /// <summary>Gets or sets whether the connection uses HTTPS.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public SwitchParameter EncryptionEnabled { get; set; }
+    /// <summary>Gets or sets name and password of the user.</summary>
+    [Parameter(Mandatory = true, Position = 1, ParameterSetName = WindowsUserSet)]
+    [Parameter(Mandatory = true, Position = 1, ParameterSetName = BasicUserSet)]
+    [Credential]
+    public PSCredential Credential { get; set; } = PSCredential.Empty;
 
-    /// <summary>Gets or sets the product name of the VMS.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public string? ProductName { get; set; }
+    /// <summary>Gets or sets whether the user is a basic user of the VMS.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = BasicUserSet)]
+    public SwitchParameter BasicUser { get; set; }
 
-    /// <summary>Gets or sets the version of the VMS.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public string? ProductVersion { get; set; }
+    /// <summary>Gets or sets a token that the VMS's identity provider gave out.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = AccessTokenSet)]
+    public SecureString AccessToken { get; set; } = new();
 
-    /// <summary>Gets or sets what the VMS says about usage data.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public UsageDataPolicy UsageDataPolicy { get; set; }
+    /// <summary>Gets or sets whether plain HTTP is refused.</summary>
+    [Parameter]
+    public SwitchParameter SecureOnly { get; set; }
 
-    /// <summary>Gets or sets the number of child sites.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? ChildSites { get; set; }
+    /// <summary>Gets or sets whether the child sites are listed.</summary>
+    [Parameter]
+    public SwitchParameter IncludeChildSites { get; set; }
 
-    /// <summary>Gets or sets the number of recording servers.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? Recorders { get; set; }
+    /// <summary>Gets or sets whether any certificate is taken.</summary>
+    [Parameter]
+    public SwitchParameter SkipCertificateCheck { get; set; }
 
-    /// <summary>Gets or sets the number of hardware devices.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? HardwareCount { get; set; }
+    /// <summary>Gets or sets the longest time for the logon as a whole, in seconds.</summary>
+    [Parameter]
+    [ValidateRange(1, 3600)]
+    public int TimeoutSec { get; set; } = 60;
 
-    /// <summary>Gets or sets the number of enabled cameras.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? CameraCount { get; set; }
-
-    /// <summary>Gets or sets the number of enabled microphones.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? MicrophoneCount { get; set; }
-
-    /// <summary>Gets or sets the number of enabled speakers.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? SpeakerCount { get; set; }
-
-    /// <summary>Gets or sets the number of enabled metadata channels.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? MetadataCount { get; set; }
-
-    /// <summary>Gets or sets the number of enabled inputs.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? InputCount { get; set; }
-
-    /// <summary>Gets or sets the number of enabled outputs.</summary>
-    [Parameter(ParameterSetName = FactsSet, ValueFromPipelineByPropertyName = true)]
-    public uint? OutputCount { get; set; }
+    /// <summary>Gets the address as it was typed, without what may stand before an @ in it.</summary>
+    private string Target
+    {
+        get
+        {
+            var end = ServerAddress.LastIndexOf('@') + 1;
+            var scheme = ServerAddress.IndexOf("://", StringComparison.Ordinal);
+            var start = scheme >= 0 && scheme < end ? scheme + 3 : 0;
+            return ServerAddress.Remove(start, Math.Max(end - start, 0));
+        }
+    }
 
     /// <inheritdoc/>
-    protected override void ProcessRecord()
+    public void Dispose() => _stop.Dispose();
+
+    /// <inheritdoc/>
+    protected override void EndProcessing()
     {
-        if (!ShouldProcess("site " + SiteId, "Connect"))
+        if (!ShouldProcess(Target, "Connect"))
         {
             return;
         }
 
-        var connection = ModuleSession.Connect(Facts(), out var closed);
-        if (closed is not null)
+        if (SkipCertificateCheck)
         {
-            WriteVerbose("The connection to site " + closed.SiteId + " was closed first.");
-            DisconnectVmsCommand.WriteProblem(this, closed.Telemetry);
+            WriteWarning("The server's certificate is not checked: anybody between here and there can pretend to be it.");
         }
 
-        DisconnectVmsCommand.WriteProblem(this, connection.Telemetry);
-        if (!connection.Telemetry.IsReported && connection.Telemetry.Problem is null)
+        var logon = Logon();
+        try
         {
-            WriteVerbose("Nothing of this connection is sent: " + Reason());
+            Tell(ModuleSession.Connect(logon, ShowStage, _stop.Token));
+        }
+        catch (OperationCanceledException)
+        {
+            throw new PipelineStoppedException();
+        }
+        catch (TelemetryException exception)
+        {
+            EndProgress();
+            WarnOfPlainHttp(exception.Message.StartsWith("http://", StringComparison.Ordinal));
+            ThrowTerminatingError(Error(exception));
+        }
+    }
+
+    /// <summary>Ctrl+C: ends the attempt at once.</summary>
+    protected override void StopProcessing() => _stop.Cancel();
+
+    private VmsLogon Logon()
+    {
+        var logon = ParameterSetName switch
+        {
+            // Functions that pass parameters on give the switch a value.
+            BasicUserSet when BasicUser => VmsLogon.AsBasicUser(
+                ServerAddress,
+                Credential.UserName ?? "",
+                Credential.Password ?? new SecureString()),
+            AccessTokenSet => VmsLogon.WithAccessToken(ServerAddress, AccessToken),
+            // An empty credential is their usual default.
+            _ when Credential.UserName is not null =>
+                VmsLogon.AsWindowsUser(ServerAddress, Credential.UserName, Credential.Password),
+            _ => VmsLogon.AsCurrentUser(ServerAddress),
+        };
+        logon.SecureOnly = SecureOnly;
+        logon.IncludeChildSites = IncludeChildSites;
+        logon.SkipCertificateCheck = SkipCertificateCheck;
+        logon.Timeout = TimeSpan.FromSeconds(TimeoutSec);
+        return logon;
+    }
+
+    private void Tell(VmsConnection connection)
+    {
+        EndProgress();
+        WarnOfPlainHttp(!connection.EncryptionEnabled);
+        if (ModuleSession.WhyNothingIsSent() is { } reason)
+        {
+            WriteVerbose(reason);
         }
 
-        WriteObject(connection);
+        WriteObject(ConnectionView.Of(connection));
     }
 
-    private static string Reason()
+    private void WarnOfPlainHttp(bool isPlain)
     {
-        var config = ModuleSession.ReadConfig();
-        return config.EnableTelemetry
-            ? "what the VMS says about usage data is not known (-UsageDataPolicy)."
-            : "telemetry is off: " + config.TelemetryReason + ".";
+        if (isPlain && ServerAddress.IndexOf("://", StringComparison.Ordinal) < 0)
+        {
+            WriteWarning(
+                "Nothing answered over HTTPS, so " + Target + " was spoken to over HTTP, which is not encrypted. "
+                + "-SecureOnly refuses that.");
+        }
     }
 
-    private VmsConnectionFacts Facts() => new(SiteId, UserType)
+    private void ShowStage(VmsConnectionStage stage) => WriteProgress(Progress(stage switch
     {
-        UsageDataPolicy = UsageDataPolicy,
-        IsOAuthConnection = IsOAuthConnection,
-        EncryptionEnabled = EncryptionEnabled,
-        ProductName = ProductName,
-        ProductVersion = ProductVersion,
-        ChildSites = ChildSites,
-        Recorders = Recorders,
-        HardwareCount = HardwareCount,
-        CameraCount = CameraCount,
-        MicrophoneCount = MicrophoneCount,
-        SpeakerCount = SpeakerCount,
-        MetadataCount = MetadataCount,
-        InputCount = InputCount,
-        OutputCount = OutputCount,
-    };
+        VmsConnectionStage.Finding => "Looking for the server",
+        VmsConnectionStage.Reading => "Reading the site",
+        _ => "Logging on",
+    }));
+
+    private void EndProgress()
+    {
+        var progress = Progress(" ");
+        progress.RecordType = ProgressRecordType.Completed;
+        WriteProgress(progress);
+    }
+
+    private ProgressRecord Progress(string status) => new(0, "Connecting to " + Target, status);
+
+    private static string WithParameter(string message)
+    {
+        foreach (var (field, parameter) in s_parameters)
+        {
+            if (message.StartsWith(field, StringComparison.Ordinal))
+            {
+                return parameter + message.Substring(field.Length);
+            }
+        }
+
+        return message;
+    }
+
+    private ErrorRecord Error(TelemetryException exception)
+    {
+        var (id, category) = exception.Status switch
+        {
+            TelemetryStatus.Unavailable => ("VmsLibraryMissing", ErrorCategory.ResourceUnavailable),
+            TelemetryStatus.InvalidArgument => (
+                exception.Message.StartsWith(s_parameters[0].Field, StringComparison.Ordinal) ? "VmsAddressInvalid" : "VmsCredentialInvalid",
+                ErrorCategory.InvalidArgument),
+            TelemetryStatus.Unreachable => ("VmsUnreachable", ErrorCategory.ConnectionError),
+            TelemetryStatus.Timeout => ("VmsTimeout", ErrorCategory.OperationTimeout),
+            TelemetryStatus.CertificateRefused => ("VmsCertificateRefused", ErrorCategory.SecurityError),
+            TelemetryStatus.NotEncrypted => ("VmsNotEncrypted", ErrorCategory.SecurityError),
+            TelemetryStatus.Redirected => ("VmsRedirected", ErrorCategory.ProtocolError),
+            TelemetryStatus.LogonRefused => ("VmsLogonRefused", ErrorCategory.AuthenticationError),
+            TelemetryStatus.UserLocked => ("VmsUserLocked", ErrorCategory.AuthenticationError),
+            TelemetryStatus.PasswordExpired => ("VmsPasswordExpired", ErrorCategory.AuthenticationError),
+            TelemetryStatus.AccessDenied => ("VmsAccessDenied", ErrorCategory.PermissionDenied),
+            TelemetryStatus.ServerFailed => ("VmsServerError", ErrorCategory.ResourceUnavailable),
+            TelemetryStatus.AnswerInvalid => ("VmsAnswerInvalid", ErrorCategory.InvalidResult),
+            _ => ("VmsConnectFailed", ErrorCategory.NotSpecified),
+        };
+        var message = exception.Status switch
+        {
+            TelemetryStatus.Unavailable =>
+                exception.Message + ". Connect-Vms needs it: install the module again.",
+            TelemetryStatus.InvalidArgument =>
+                "The logon cannot be tried: " + WithParameter(exception.Message) + ".",
+            _ => exception.Message,
+        };
+        return new ErrorRecord(new PSInvalidOperationException(message, exception), id, category, Target);
+    }
 }

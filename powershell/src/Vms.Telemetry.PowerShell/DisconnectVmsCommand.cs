@@ -9,27 +9,30 @@ public sealed class DisconnectVmsCommand : PSCmdlet
     /// <inheritdoc/>
     protected override void EndProcessing()
     {
-        if (!ShouldProcess("the open connection", "Disconnect"))
+        if (ModuleSession.Connection is not { } connection)
+        {
+            WriteVerbose("No connection is open.");
+            return;
+        }
+
+        if (!ShouldProcess(connection.Address, "Disconnect"))
         {
             return;
         }
 
-        if (ModuleSession.Disconnect() is { } closed)
+        const string Activity = "Disconnecting";
+        if (connection.Stage == VmsConnectionStage.Counting)
         {
-            WriteProblem(this, closed.Telemetry);
+            var counts = "Waiting a second at most for the counts, " + connection.ItemsCounted + " so far";
+            WriteProgress(new ProgressRecord(0, Activity, counts));
         }
-        else
-        {
-            WriteVerbose("No connection is open.");
-        }
-    }
 
-    /// <summary>Tells what telemetry failed at: never an error, as the connection itself is fine.</summary>
-    internal static void WriteProblem(Cmdlet cmdlet, TelemetryConnection connection)
-    {
+        connection.Close();
+        WriteProgress(new ProgressRecord(0, Activity, " ") { RecordType = ProgressRecordType.Completed });
         if (connection.Problem is { } problem)
         {
-            cmdlet.WriteVerbose("Telemetry: " + problem + ".");
+            // Never an error, as the connection itself was fine.
+            WriteVerbose("Telemetry: " + problem + ".");
         }
     }
 }

@@ -14,8 +14,11 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
     {
         try
         {
-            _ = ModuleSession.Current;
-            ImportCommand.WriteVerbose(ModuleSession.WhyNothingIsSent);
+            // Finding out whether somebody wants to know takes longer than whether there is something to tell.
+            if (ModuleSession.Current.HasTrouble)
+            {
+                ImportCommand.WriteVerbose(ModuleSession.WhyNothingIsSent);
+            }
         }
         catch (Exception)
         {

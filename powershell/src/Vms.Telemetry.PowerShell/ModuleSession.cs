@@ -1,3 +1,6 @@
+using System;
+using System.Threading;
+
 namespace Vms.Telemetry.PowerShell;
 
 /// <summary>
@@ -21,31 +24,21 @@ internal static class ModuleSession
         }
     }
 
-    /// <summary>Opens a connection in the place of the one that is open.</summary>
-    /// <param name="facts">The facts of the new connection.</param>
-    /// <param name="closed">The connection that was closed for it.</param>
-    internal static VmsConnection Connect(VmsConnectionFacts facts, out VmsConnection? closed)
-    {
-        var session = Current;
-        lock (s_gate)
-        {
-            closed = Disconnect();
-            s_connection = new VmsConnection(facts, session.Connect(facts));
-            return s_connection;
-        }
-    }
+    /// <summary>Gets the open connection; null: none is open.</summary>
+    internal static VmsConnection? Connection =>
+        Volatile.Read(ref s_connection) is { Stage: not VmsConnectionStage.Closed } open ? open : null;
 
-    /// <summary>Closes the open connection.</summary>
-    /// <returns>That connection; null: none was open.</returns>
-    internal static VmsConnection? Disconnect()
+    /// <summary>Opens a connection in the place of the one that is open.</summary>
+    internal static VmsConnection Connect(
+        VmsLogon logon,
+        Action<VmsConnectionStage> progress,
+        CancellationToken cancellation)
     {
-        lock (s_gate)
-        {
-            var connection = s_connection;
-            s_connection = null;
-            connection?.Telemetry.Close();
-            return connection;
-        }
+        logon.Replaces = Connection;
+        var connection = Current.LogOn(logon, progress, cancellation);
+        // Another runspace may have connected meanwhile.
+        Interlocked.Exchange(ref s_connection, connection)?.Close();
+        return connection;
     }
 
     /// <summary>Reads the configuration; where there is none, telemetry is off, and the reason says why.</summary>

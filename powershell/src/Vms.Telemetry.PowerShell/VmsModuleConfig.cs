@@ -12,6 +12,7 @@ public sealed class VmsModuleConfig
     {
         EnableTelemetry = config.TelemetryEnabled;
         TelemetryReason = config.TelemetryReason;
+        ConnectionReason = config.ConnectionReason;
         LogTelemetry = config.LogTelemetry;
         LogReason = config.LogReason;
         SettingsFile = config.SettingsFile;
@@ -36,6 +37,9 @@ public sealed class VmsModuleConfig
 
     /// <summary>Gets who decided whether telemetry is on, and why.</summary>
     public string TelemetryReason { get; }
+
+    /// <summary>Gets why nothing of the last connection is sent although telemetry is on; empty: it is sent.</summary>
+    public string ConnectionReason { get; } = "";
 
     /// <summary>Gets whether events are written to the raw log; with telemetry off nothing is logged.</summary>
     public bool LogTelemetry { get; }

@@ -21,10 +21,36 @@ internal static unsafe class NativeLibraryLoader
     /// <summary>RTLD_NOW: a library that lacks something fails here, not in the middle of a call.</summary>
     private const int RtldNow = 2;
 
+    /// <summary>RTLD_NOLOAD, as Linux has it: finds what is loaded, by the name that the library gives itself.</summary>
+    private const int RtldNoLoad = 4;
+
+    /// <summary>GET_MODULE_HANDLE_EX_FLAG_PIN.</summary>
+    private const uint PinModule = 1;
+
+    private const string WindowsFile = "vms_telemetry.dll";
+    private const string LinuxFile = "libvms_telemetry.so";
+
     private static readonly bool s_isWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
 
     /// <summary>Whether the dynamic linker's functions are in libc: libdl.so.2 is there with glibc only.</summary>
     private static bool s_linkerIsInLibc = RuntimeInformation.IsOSPlatform(OSPlatform.OSX);
+
+    /// <summary>
+    /// Finds a copy of the library that the process has already, as where two modules ship it: they share one session.
+    /// </summary>
+    /// <returns>A handle for <see cref="FindExport"/>, or zero.</returns>
+    internal static IntPtr FindLoaded()
+    {
+        if (s_isWindows)
+        {
+            fixed (char* name = WindowsFile)
+            {
+                return GetModuleHandleExW(PinModule, name, out var module) ? module : IntPtr.Zero;
+            }
+        }
+
+        return OpenShared(LinuxFile, RtldNow | RtldNoLoad);
+    }
 
     /// <summary>Loads the library.</summary>
     /// <param name="problem">Why it could not be loaded: which files were tried, and what the system said.</param>
@@ -39,9 +65,9 @@ internal static unsafe class NativeLibraryLoader
             words.Append(" (the assembly was loaded from memory, so the library is sought beside the program)");
         }
 
-        var (system, file) = s_isWindows ? ("win", "vms_telemetry.dll")
+        var (system, file) = s_isWindows ? ("win", WindowsFile)
             : RuntimeInformation.IsOSPlatform(OSPlatform.OSX) ? ("osx", "libvms_telemetry.dylib")
-            : ("linux", "libvms_telemetry.so");
+            : ("linux", LinuxFile);
         var rid = system + "-" + Architecture();
         string[] candidates =
         [
@@ -114,19 +140,7 @@ internal static unsafe class NativeLibraryLoader
             return library;
         }
 
-        fixed (byte* text = NativeMethods.Utf8(path))
-        {
-            try
-            {
-                library = s_linkerIsInLibc ? LibcOpen(text, RtldNow) : LibdlOpen(text, RtldNow);
-            }
-            catch (DllNotFoundException)
-            {
-                s_linkerIsInLibc = true;
-                library = LibcOpen(text, RtldNow);
-            }
-        }
-
+        library = OpenShared(path, RtldNow);
         if (library == IntPtr.Zero)
         {
             error = Marshal.PtrToStringAnsi(s_linkerIsInLibc ? LibcError() : LibdlError()) ?? "no reason given";
@@ -134,6 +148,27 @@ internal static unsafe class NativeLibraryLoader
 
         return library;
     }
+
+    private static IntPtr OpenShared(string name, int flags)
+    {
+        fixed (byte* text = NativeMethods.Utf8(name))
+        {
+            try
+            {
+                return s_linkerIsInLibc ? LibcOpen(text, flags) : LibdlOpen(text, flags);
+            }
+            catch (DllNotFoundException)
+            {
+                s_linkerIsInLibc = true;
+                return LibcOpen(text, flags);
+            }
+        }
+    }
+
+    [DllImport("kernel32", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
+    [return: MarshalAs(UnmanagedType.Bool)]
+    private static extern bool GetModuleHandleExW(uint flags, char* name, out IntPtr module);
 
     [DllImport("kernel32", ExactSpelling = true, SetLastError = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]

@@ -1,4 +1,5 @@
 using System;
+using System.Security;
 using System.Text;
 
 namespace Vms.Telemetry;
@@ -21,6 +22,11 @@ internal sealed unsafe class NativeMethods
 
     private readonly delegate* unmanaged[Cdecl]<NativeSessionInfo*, int> _initSession;
     private readonly delegate* unmanaged[Cdecl]<NativeConnectionInfo*, ulong*, int> _onConnect;
+    private readonly delegate* unmanaged[Cdecl]<NativeLogon*, ulong*, int> _connectVms;
+    private readonly delegate* unmanaged[Cdecl]<ulong, byte*, int> _giveToken;
+    private readonly delegate* unmanaged[Cdecl]<ulong, uint, uint, NativeConnectionState*, int> _getConnection;
+    private readonly delegate* unmanaged[Cdecl]<ulong, uint, byte*, UIntPtr, UIntPtr*, int> _getConnectionText;
+    private readonly delegate* unmanaged[Cdecl]<ulong, uint, int> _settleConnection;
     private readonly delegate* unmanaged[Cdecl]<ulong, int> _onDisconnect;
     private readonly delegate* unmanaged[Cdecl]<NativeConfigChange*, int> _setConfig;
     private readonly delegate* unmanaged[Cdecl]<NativeConfig*, int> _getConfig;
@@ -33,6 +39,15 @@ internal sealed unsafe class NativeMethods
             (delegate* unmanaged[Cdecl]<NativeSessionInfo*, int>)Find(library, "init_session", ref problem);
         _onConnect =
             (delegate* unmanaged[Cdecl]<NativeConnectionInfo*, ulong*, int>)Find(library, "on_connect", ref problem);
+        _connectVms =
+            (delegate* unmanaged[Cdecl]<NativeLogon*, ulong*, int>)Find(library, "connect_vms", ref problem);
+        _giveToken = (delegate* unmanaged[Cdecl]<ulong, byte*, int>)Find(library, "give_token", ref problem);
+        _getConnection = (delegate* unmanaged[Cdecl]<ulong, uint, uint, NativeConnectionState*, int>)
+            Find(library, "get_connection", ref problem);
+        _getConnectionText = (delegate* unmanaged[Cdecl]<ulong, uint, byte*, UIntPtr, UIntPtr*, int>)
+            Find(library, "get_connection_text", ref problem);
+        _settleConnection =
+            (delegate* unmanaged[Cdecl]<ulong, uint, int>)Find(library, "settle_connection", ref problem);
         _onDisconnect = (delegate* unmanaged[Cdecl]<ulong, int>)Find(library, "on_disconnect", ref problem);
         _setConfig = (delegate* unmanaged[Cdecl]<NativeConfigChange*, int>)Find(library, "set_config", ref problem);
         _getConfig = (delegate* unmanaged[Cdecl]<NativeConfig*, int>)Find(library, "get_config", ref problem);
@@ -51,16 +66,27 @@ internal sealed unsafe class NativeMethods
             problem = "";
             if (s_loaded is null)
             {
-                var library = NativeLibraryLoader.Load(out problem);
-                if (library != IntPtr.Zero)
+                // Another module's copy will do where it has all that is called: a process has one session.
+                s_loaded = Bind(NativeLibraryLoader.FindLoaded(), ref problem);
+                if (s_loaded is null)
                 {
-                    var methods = new NativeMethods(library, ref problem);
-                    s_loaded = problem.Length == 0 ? methods : null;
+                    s_loaded = Bind(NativeLibraryLoader.Load(out problem), ref problem);
                 }
             }
 
             return s_loaded;
         }
+    }
+
+    private static NativeMethods? Bind(IntPtr library, ref string problem)
+    {
+        if (library == IntPtr.Zero)
+        {
+            return null;
+        }
+
+        var methods = new NativeMethods(library, ref problem);
+        return problem.Length == 0 ? methods : null;
     }
 
     /// <summary>Gives a text as UTF-8 with a NUL at its end; null stays null, which `fixed` turns into NULL.</summary>
@@ -82,18 +108,19 @@ internal sealed unsafe class NativeMethods
         TelemetryOptions options,
         string framework,
         string system,
-        string[] environment,
+        string[]? environment,
         bool namesProxy)
     {
         // All entries in one block, each with its NUL, and a NULL pointer behind the pointers to them.
-        var block = Utf8(string.Join("\0", environment))!;
-        var pointers = new byte*[environment.Length + 1];
+        var count = environment?.Length ?? 0;
+        var block = Utf8(string.Join("\0", environment ?? []))!;
+        var pointers = environment is null ? null : new byte*[count + 1];
         fixed (byte* entries = block, version = Utf8(options.AssemblyVersion), frameworkText = Utf8(framework))
         fixed (byte* systemText = Utf8(system), connection = Utf8(options.ConnectionString))
         fixed (byte** first = pointers)
         {
             var entry = entries;
-            for (var index = 0; index < environment.Length; index++)
+            for (var index = 0; index < count; index++)
             {
                 first[index] = entry;
                 while (*entry++ != 0)
@@ -104,7 +131,7 @@ internal sealed unsafe class NativeMethods
             var info = new NativeSessionInfo
             {
                 Size = (uint)sizeof(NativeSessionInfo),
-                NamesProxy = Truth(namesProxy),
+                NamesProxy = namesProxy ? True : False,
                 AssemblyVersion = version,
                 FrameworkDescription = frameworkText,
                 OSDescription = systemText,
@@ -147,6 +174,55 @@ internal sealed unsafe class NativeMethods
         }
     }
 
+    internal TelemetryStatus ConnectVms(VmsLogon logon, out ulong connection)
+    {
+        using var secret = new NativeSecret(logon.Secret);
+        fixed (byte* address = Utf8(logon.ServerAddress), user = Utf8(logon.UserName))
+        {
+            var info = new NativeLogon
+            {
+                Size = (uint)sizeof(NativeLogon),
+                UserType = (uint)logon.UserType,
+                SecureOnly = Truth(logon.SecureOnly),
+                SkipCertificateCheck = Truth(logon.SkipCertificateCheck),
+                IncludeChildSites = Truth(logon.IncludeChildSites),
+                TimeoutSeconds = (uint)logon.Timeout.TotalSeconds,
+                ServerAddress = address,
+                UserName = user,
+                // A Windows user's password stays here.
+                Password = logon.UserType == VmsUserType.BasicUser ? secret.Text : null,
+                AccessToken = logon.UserType == VmsUserType.OAuthUser ? secret.Text : null,
+                Replaces = logon.Replaces?.Number ?? 0,
+            };
+            ulong number = 0;
+            var status = (TelemetryStatus)_connectVms(&info, &number);
+            connection = number;
+            return status;
+        }
+    }
+
+    internal TelemetryStatus GiveToken(ulong connection, SecureString token)
+    {
+        using var secret = new NativeSecret(token);
+        return (TelemetryStatus)_giveToken(connection, secret.Text);
+    }
+
+    /// <summary>Gives what holds of a connection, once it is at another stage or the time is over.</summary>
+    internal TelemetryStatus GetConnection(
+        ulong connection,
+        VmsConnectionStage stage,
+        uint milliseconds,
+        out NativeConnectionState state)
+    {
+        var answer = new NativeConnectionState { Size = (uint)sizeof(NativeConnectionState) };
+        var status = (TelemetryStatus)_getConnection(connection, (uint)stage, milliseconds, &answer);
+        state = answer;
+        return status;
+    }
+
+    internal TelemetryStatus SettleConnection(ulong connection, uint milliseconds) =>
+        (TelemetryStatus)_settleConnection(connection, milliseconds);
+
     internal TelemetryStatus OnDisconnect(ulong connection) => (TelemetryStatus)_onDisconnect(connection);
 
     internal TelemetryStatus SetConfig(bool? enableTelemetry, bool? logTelemetry, string? proxy)
@@ -172,10 +248,19 @@ internal sealed unsafe class NativeMethods
         return status;
     }
 
-    internal string GetText(NativeText which) => Read(which);
+    internal bool HasText(NativeText which)
+    {
+        UIntPtr length;
+        return (TelemetryStatus)_getText((uint)which, null, UIntPtr.Zero, &length) == TelemetryStatus.BufferTooSmall
+            && length != UIntPtr.Zero;
+    }
+
+    internal string GetText(NativeText which) => Read((uint)which, null);
+
+    internal string GetConnectionText(ulong connection, NativeConnectionText which) => Read((uint)which, connection);
 
     /// <summary>Gives the message of the last call of this thread that returned an error.</summary>
-    internal string LastError() => Read(null);
+    internal string LastError() => Read(null, null);
 
     private static IntPtr Find(IntPtr library, string name, ref string problem)
     {
@@ -188,17 +273,17 @@ internal sealed unsafe class NativeMethods
         return function;
     }
 
-    private string Read(NativeText? which)
+    private string Read(uint? which, ulong? connection)
     {
         var usual = stackalloc byte[UsualText];
-        var status = Read(which, usual, UsualText, out var length);
+        var status = Read(which, connection, usual, UsualText, out var length);
         // The text may have grown between two calls.
         while (status == TelemetryStatus.BufferTooSmall)
         {
             var larger = new byte[length + 1];
             fixed (byte* buffer = larger)
             {
-                status = Read(which, buffer, larger.Length, out length);
+                status = Read(which, connection, buffer, larger.Length, out length);
                 if (status == TelemetryStatus.Ok)
                 {
                     return Encoding.UTF8.GetString(buffer, length);
@@ -209,12 +294,12 @@ internal sealed unsafe class NativeMethods
         return status == TelemetryStatus.Ok ? Encoding.UTF8.GetString(usual, length) : "";
     }
 
-    private TelemetryStatus Read(NativeText? which, byte* buffer, int capacity, out int length)
+    private TelemetryStatus Read(uint? which, ulong? connection, byte* buffer, int capacity, out int length)
     {
         UIntPtr written;
-        var status = which is { } text
-            ? _getText((uint)text, buffer, (UIntPtr)capacity, &written)
-            : _lastError(buffer, (UIntPtr)capacity, &written);
+        var status = which is not { } text ? _lastError(buffer, (UIntPtr)capacity, &written)
+            : connection is { } number ? _getConnectionText(number, text, buffer, (UIntPtr)capacity, &written)
+            : _getText(text, buffer, (UIntPtr)capacity, &written);
         length = (int)written;
         return (TelemetryStatus)status;
     }

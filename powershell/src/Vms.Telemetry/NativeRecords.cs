@@ -74,3 +74,33 @@ internal struct NativeConfig
     internal uint LogLayer;
     internal uint PendingEvents;
 }
+
+/// <summary>VmsLogon.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeLogon
+{
+    internal uint Size;
+    internal uint UserType;
+    internal uint SecureOnly;
+    internal uint SkipCertificateCheck;
+    internal uint IncludeChildSites;
+    internal uint TimeoutSeconds;
+    internal byte* ServerAddress;
+    internal byte* UserName;
+    internal byte* Password;
+    internal byte* AccessToken;
+    internal ulong Replaces;
+}
+
+/// <summary>VmsConnectionState.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NativeConnectionState
+{
+    internal uint Size;
+    internal VmsConnectionStage Stage;
+    internal TelemetryStatus Failure;
+    internal uint EncryptionEnabled;
+    internal UsageDataPolicy UsageDataPolicy;
+    internal uint Reported;
+    internal uint ItemsCounted;
+}

@@ -13,4 +13,5 @@ internal enum NativeText : uint
     LastFailure = 8,
     DeliveryFailure = 9,
     LastSent = 10,
+    ConnectionReason = 11,
 }

@@ -18,6 +18,9 @@ public sealed class TelemetryConfig
     /// <summary>Gets who decided whether telemetry is on, and why, in words.</summary>
     public string TelemetryReason { get; internal set; } = "";
 
+    /// <summary>Gets why nothing of the last connection is sent although telemetry is on; empty: it is sent.</summary>
+    public string ConnectionReason { get; internal set; } = "";
+
     /// <summary>Gets whether events are written to the raw log; with telemetry off nothing is logged.</summary>
     public bool LogTelemetry { get; internal set; }
 

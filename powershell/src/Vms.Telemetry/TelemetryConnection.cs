@@ -35,7 +35,7 @@ public sealed class TelemetryConnection : IDisposable
             return;
         }
 
-        if (_native.OnDisconnect(_number) > TelemetryStatus.Off)
+        if (_native.OnDisconnect(_number) is > TelemetryStatus.Off and not TelemetryStatus.NoConnection)
         {
             Problem = _native.LastError();
         }

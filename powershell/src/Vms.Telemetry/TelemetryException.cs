@@ -2,7 +2,7 @@ using System;
 
 namespace Vms.Telemetry;
 
-/// <summary>Says why the configuration could not be read or changed.</summary>
+/// <summary>Says why the configuration could not be read or changed, or why there is no connection.</summary>
 public sealed class TelemetryException : Exception
 {
     /// <summary>Creates an exception that says nothing.</summary>

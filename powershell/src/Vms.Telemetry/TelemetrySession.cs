@@ -3,6 +3,7 @@ using System.Collections;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Threading;
 
 namespace Vms.Telemetry;
 
@@ -11,8 +12,8 @@ namespace Vms.Telemetry;
 /// </summary>
 /// <remarks>
 /// <see cref="Start"/>, <see cref="Connect"/> and <see cref="TelemetryConnection.Close"/> never throw because of
-/// telemetry and never wait for the network; <see cref="Problem"/> says what failed. <see cref="Configure"/> and
-/// <see cref="GetConfig"/> throw <see cref="TelemetryException"/>. All members may be used from any thread.
+/// telemetry and never wait for the network; <see cref="Problem"/> says what failed. <see cref="LogOn"/>,
+/// <see cref="Configure"/> and <see cref="GetConfig"/> throw <see cref="TelemetryException"/>. All members may be used from any thread.
 /// </remarks>
 public sealed class TelemetrySession : IDisposable
 {
@@ -24,17 +25,23 @@ public sealed class TelemetrySession : IDisposable
     private readonly NativeMethods? _native;
     private readonly string? _connectionString;
     private readonly string? _problem;
+    private readonly bool _beganOff;
     private volatile bool _isDisposed;
 
-    private TelemetrySession(NativeMethods? native, string? connectionString, string? problem)
+    private TelemetrySession(NativeMethods? native, string? connectionString, string? problem, bool beganOff = false)
     {
         _native = native;
         _connectionString = connectionString;
         _problem = problem;
+        _beganOff = beganOff;
     }
 
     /// <summary>Gets why the session does nothing, or sends nothing; null: nothing failed.</summary>
     public string? Problem => _problem ?? SystemProxy.Problem;
+
+    /// <summary>Gets whether there may be something to say of telemetry: it is off, or something failed.</summary>
+    internal bool HasTrouble =>
+        _native is null || _beganOff || _native.HasText(NativeText.LastFailure) || _native.HasText(NativeText.DeliveryFailure);
 
     /// <summary>
     /// Starts the session of this process, or joins it, and records <c>NewSession</c> unless somebody said no.
@@ -56,24 +63,25 @@ public sealed class TelemetrySession : IDisposable
                 return new TelemetrySession(null, null, problem);
             }
 
+            var isWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
             var status = native.InitSession(
                 options,
                 RuntimeInformation.FrameworkDescription,
                 RuntimeInformation.OSDescription,
-                Variables(),
-                SystemProxy.IsNeeded);
+                isWindows ? null : Variables(),
+                isWindows);
             if (status > TelemetryStatus.Off)
             {
                 return new TelemetrySession(null, null, "the session cannot start: " + native.LastError());
             }
 
-            // Where telemetry is off, the system is not asked for its proxy either.
-            if (SystemProxy.IsNeeded && IsOn(native))
+            var session = new TelemetrySession(native, options.ConnectionString, null, status == TelemetryStatus.Off);
+            if (isWindows)
             {
-                SystemProxy.Announce(native, options.ConnectionString);
+                session.AnnounceProxy(native);
             }
 
-            return new TelemetrySession(native, options.ConnectionString, null);
+            return session;
         }
         catch (Exception exception)
         {
@@ -81,7 +89,7 @@ public sealed class TelemetrySession : IDisposable
         }
     }
 
-    /// <summary>Records that the host connected to a VMS, unless somebody said no.</summary>
+    /// <summary>Records that the host itself connected to a VMS, unless somebody said no.</summary>
     /// <param name="facts">What is known of the connection.</param>
     /// <returns>The connection, to be closed when the host disconnects gracefully.</returns>
     public TelemetryConnection Connect(VmsConnectionFacts facts)
@@ -103,12 +111,30 @@ public sealed class TelemetrySession : IDisposable
             return new TelemetryConnection(null, 0, false, _native.LastError());
         }
 
-        if (status == TelemetryStatus.Ok)
+        AnnounceProxy(_native);
+        return new TelemetryConnection(_native, number, status == TelemetryStatus.Ok, null);
+    }
+
+    /// <summary>Logs on to a VMS, and waits until the connection stands; what follows goes on in the background.</summary>
+    /// <param name="logon">Where and as whom.</param>
+    /// <param name="progress">Is told each stage, on the caller's thread.</param>
+    /// <param name="cancellation">Ends the attempt at once.</param>
+    /// <returns>The connection. Unless somebody said no, it is reported as soon as the VMS is counted.</returns>
+    /// <exception cref="TelemetryException">There is no connection; the message says what to do.</exception>
+    /// <exception cref="OperationCanceledException">The attempt was ended.</exception>
+    public VmsConnection LogOn(
+        VmsLogon logon,
+        Action<VmsConnectionStage>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        if (logon is null)
         {
-            SystemProxy.Announce(_native, _connectionString);
+            throw new ArgumentNullException(nameof(logon));
         }
 
-        return new TelemetryConnection(_native, number, status == TelemetryStatus.Ok, null);
+        var native = Native();
+        AnnounceProxy(native);
+        return VmsConnection.Open(native, logon, progress, cancellation);
     }
 
     /// <summary>Changes the configuration, for this session and all later ones of the user. Holds on return.</summary>
@@ -119,10 +145,7 @@ public sealed class TelemetrySession : IDisposable
     {
         var native = Native();
         Check(native, native.SetConfig(enableTelemetry, logTelemetry, null));
-        if (SystemProxy.IsNeeded && enableTelemetry == true && IsOn(native))
-        {
-            SystemProxy.Announce(native, _connectionString);
-        }
+        AnnounceProxy(native);
     }
 
     /// <summary>Reads the configuration that holds at this moment.</summary>
@@ -137,6 +160,7 @@ public sealed class TelemetrySession : IDisposable
             TelemetryEnabled = config.TelemetryEnabled == NativeMethods.True,
             TelemetryLayer = (TelemetryLayer)config.TelemetryLayer,
             TelemetryReason = native.GetText(NativeText.TelemetryReason),
+            ConnectionReason = native.GetText(NativeText.ConnectionReason),
             LogTelemetry = config.LogTelemetry == NativeMethods.True,
             LogLayer = (TelemetryLayer)config.LogLayer,
             LogReason = native.GetText(NativeText.LogReason),
@@ -156,9 +180,6 @@ public sealed class TelemetrySession : IDisposable
     /// </summary>
     public void Dispose() => _isDisposed = true;
 
-    private static bool IsOn(NativeMethods native) =>
-        native.GetConfig(out var config) == TelemetryStatus.Ok && config.TelemetryEnabled == NativeMethods.True;
-
     private static void Check(NativeMethods native, TelemetryStatus status)
     {
         if (status > TelemetryStatus.Off)
@@ -174,7 +195,7 @@ public sealed class TelemetrySession : IDisposable
 
     /// <summary>
     /// Gives the variables that the native library reads. .NET keeps an environment of its own outside Windows: what
-    /// a program sets there is not to be seen from native code.
+    /// a program sets there is not to be seen from native code. On Windows that reads them itself.
     /// </summary>
     private static string[] Variables()
     {
@@ -202,6 +223,16 @@ public sealed class TelemetrySession : IDisposable
         }
 
         return false;
+    }
+
+    /// <summary>Has the system's proxy found. Where telemetry is off, the system is not asked for it.</summary>
+    private void AnnounceProxy(NativeMethods native)
+    {
+        if (SystemProxy.IsNeeded && native.GetConfig(out var config) == TelemetryStatus.Ok
+            && config.TelemetryEnabled == NativeMethods.True)
+        {
+            SystemProxy.Announce(native, _connectionString);
+        }
     }
 
     private NativeMethods Native()

@@ -33,6 +33,39 @@ public enum TelemetryStatus
     /// <summary>The settings file cannot be parsed; the message names file, line and column.</summary>
     Settings = 21,
 
+    /// <summary>No connection came about: refused, unknown name, cut off.</summary>
+    Unreachable = 40,
+
+    /// <summary>Time is over.</summary>
+    Timeout = 41,
+
+    /// <summary>This computer does not trust the server's certificate.</summary>
+    CertificateRefused = 42,
+
+    /// <summary>HTTPS was asked for, and the address is for plain HTTP.</summary>
+    NotEncrypted = 43,
+
+    /// <summary>The server points to another one.</summary>
+    Redirected = 44,
+
+    /// <summary>Name, password or token were refused.</summary>
+    LogonRefused = 45,
+
+    /// <summary>The user is locked.</summary>
+    UserLocked = 46,
+
+    /// <summary>The user must choose a new password first.</summary>
+    PasswordExpired = 47,
+
+    /// <summary>The user may log on, and not read what is needed.</summary>
+    AccessDenied = 48,
+
+    /// <summary>The server says that it failed.</summary>
+    ServerFailed = 49,
+
+    /// <summary>The answer is not that of an XProtect API.</summary>
+    AnswerInvalid = 50,
+
     /// <summary>A defect of the native library.</summary>
     Internal = 30,
 }

@@ -27,6 +27,7 @@ internal sealed class Child : IDisposable
     private readonly Process _process;
     private readonly Task<string> _errors;
     private readonly CancellationTokenSource _limit = new(s_limit);
+    private bool _isDisposed;
 
     internal Child(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment)
     {
@@ -73,6 +74,12 @@ internal sealed class Child : IDisposable
 
     public void Dispose()
     {
+        if (_isDisposed)
+        {
+            return;
+        }
+
+        _isDisposed = true;
         if (!_process.HasExited)
         {
             _process.Kill();

@@ -10,7 +10,7 @@ namespace Vms.Telemetry.Tests;
 public sealed class CommandTests
 {
     [Fact]
-    public async Task P2_the_module_exports_four_commands_with_approved_verbs()
+    public async Task P2_the_module_exports_five_commands_with_approved_verbs()
     {
         using var sandbox = new Sandbox();
         var result = await sandbox.Script(
@@ -21,16 +21,23 @@ public sealed class CommandTests
 
         // An unapproved verb would come with a warning.
         Assert.Equal(
-            ["Connect-Vms", "Disconnect-Vms", "Get-VmsModuleConfig", "Set-VmsModuleConfig"],
+            ["Connect-Vms", "Disconnect-Vms", "Get-VmsConnection", "Get-VmsModuleConfig", "Set-VmsModuleConfig"],
             result.Quiet().Lines.Order());
     }
 
     [Theory]
-    [InlineData("Connect-Vms", "Facts: SiteId UserType", true)]
-    [InlineData("Disconnect-Vms", "__AllParameterSets: ", true)]
-    [InlineData("Get-VmsModuleConfig", "__AllParameterSets: ", false)]
-    [InlineData("Set-VmsModuleConfig", "__AllParameterSets: ", true)]
-    public async Task P2_parameter_sets_and_confirmation(string command, string set, bool changesState)
+    [InlineData(
+        "Connect-Vms",
+        true,
+        "CurrentUser: ServerAddress",
+        "WindowsUser: ServerAddress Credential",
+        "BasicUser: ServerAddress Credential BasicUser",
+        "AccessToken: ServerAddress AccessToken")]
+    [InlineData("Disconnect-Vms", true, "__AllParameterSets:")]
+    [InlineData("Get-VmsConnection", false, "__AllParameterSets:")]
+    [InlineData("Get-VmsModuleConfig", false, "__AllParameterSets:")]
+    [InlineData("Set-VmsModuleConfig", true, "__AllParameterSets:")]
+    public async Task P2_parameter_sets_and_confirmation(string command, bool changesState, params string[] sets)
     {
         using var sandbox = new Sandbox();
         var result = await sandbox.Script(
@@ -43,25 +50,31 @@ public sealed class CommandTests
             $command.Parameters.ContainsKey('WhatIf')
             """);
 
-        Assert.Equal([set.Trim(), $"{changesState}"], result.Quiet().Lines);
+        Assert.Equal([.. sets, $"{changesState}"], result.Quiet().Lines);
     }
 
     [Fact]
     public async Task P2_WhatIf_does_nothing()
     {
         using var sandbox = new Sandbox();
+        using var other = await DemoVms.Start(sandbox, new { site = DemoVms.Site(Sample.OtherSite) });
+        using var vms = await DemoVms.Start(sandbox);
         var (result, events) = await sandbox.ScriptWithEvents(
             $$"""
             Import-Module VmsTelemetry
-            Connect-Vms {{Sample.OtherSite}} BasicUser -UsageDataPolicy On -WhatIf
+            {{other.Connect}} -WhatIf
             Set-VmsModuleConfig -EnableTelemetry $false -LogTelemetry $true -PassThru -WhatIf
-            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+            [void]({{vms.Connect}})
+            {{DemoVms.Counted}}
+            {{other.Connect}} -WhatIf
             Disconnect-Vms -WhatIf
             Disconnect-Vms
             """,
             3);
 
-        Assert.Empty(result.Quiet().Lines);
+        var said = result.Quiet().Lines;
+        Assert.Equal(4, said.Length);
+        Assert.All(said, line => Assert.StartsWith("What if: ", line, StringComparison.Ordinal));
         Assert.Equal(["NewSession", "NewVmsSession", "CloseVmsSession"], events.Select(sent => sent.Name));
         Assert.False(File.Exists(sandbox.SettingsFile));
         Assert.False(File.Exists(Path.Combine(sandbox.DataFolder, $"site-{Sample.OtherSite}.uuid")));
@@ -87,9 +100,12 @@ public sealed class CommandTests
     [Theory]
     [InlineData("Set-VmsModuleConfig", "NothingToChange", "InvalidArgument")]
     [InlineData("Set-VmsModuleConfig -EnableTelemetry false", "CannotConvertArgument", "InvalidArgument")]
-    [InlineData("Connect-Vms -SiteId not-a-guid -UserType BasicUser", "CannotConvertArgumentNoMessage", "InvalidArgument")]
-    [InlineData("Connect-Vms " + Sample.Site + " BasicUser -CameraCount -1", "CannotConvertArgument", "InvalidArgument")]
-    [InlineData("Connect-Vms " + Sample.Site + " Nobody", "CannotConvertArgument", "InvalidArgument")]
+    [InlineData("Connect-Vms 'two words'", "VmsAddressInvalid", "InvalidArgument")]
+    [InlineData("Connect-Vms ftp://vms.example", "VmsAddressInvalid", "InvalidArgument")]
+    [InlineData("Connect-Vms vms.example -TimeoutSec 0", "ParameterArgumentValidationError", "InvalidData")]
+    [InlineData("Connect-Vms vms.example -AccessToken $null", "ParameterArgumentValidationError", "InvalidData")]
+    [InlineData("Connect-Vms vms.example -AccessToken text", "CannotConvertArgument", "InvalidArgument")]
+    [InlineData("Connect-Vms vms.example -BasicUser", "MissingMandatoryParameter", "InvalidArgument")]
     public async Task P4_a_wrong_argument_is_an_error_with_an_id_and_changes_nothing(
         string command,
         string id,
@@ -135,8 +151,6 @@ public sealed class CommandTests
     [Theory]
     [InlineData("Set-VmsModuleConfig -EnableTelemetry ", "$true", "$false")]
     [InlineData("Set-VmsModuleConfig -LogTelemetry ", "$true", "$false")]
-    [InlineData("Connect-Vms -UserType ", "BasicUser", "OAuthUser", "WindowsUser")]
-    [InlineData("Connect-Vms -UsageDataPolicy ", "NotOffered", "Off", "On", "Unknown")]
     public async Task P2_values_complete_with_the_tab_key(string input, params string[] expected)
     {
         using var sandbox = new Sandbox();

@@ -16,24 +16,24 @@ public sealed class EventTests
     public async Task E2_E5_I1_I2_the_three_events_hold_the_facts_and_nothing_else()
     {
         using var sandbox = new Sandbox();
+        var failure = new { answer = new { status = 500, contentType = "text/plain", body = "" } };
+        using var vms = await DemoVms.Start(sandbox, new
+        {
+            site = DemoVms.Site(Sample.Site.ToUpperInvariant(), "XProtect Corporate 2025 R1 é"),
+            faults = new[] { DemoVms.Fault("/api/rest/v1/speakers", failure) },
+        });
         var (result, events) = await sandbox.ScriptWithEvents(
             $$"""
             {{Import}}
-            $facts = @{
-                SiteId = '{{Sample.Site.ToUpperInvariant()}}'; UserType = 'OAuthUser'; UsageDataPolicy = 'On'
-                IsOAuthConnection = $true; EncryptionEnabled = $false
-                ProductName = 'XProtect Corporate 2024 R1 é'; ProductVersion = '24.1.0.1'
-                ChildSites = 0; Recorders = 2; HardwareCount = 40; CameraCount = 64; MicrophoneCount = 5
-                SpeakerCount = $null; MetadataCount = 7; InputCount = 4294967295
-            }
-            $connection = Connect-Vms @facts
-            "$($connection.UserType) $($connection.ProductVersion) $($connection.ConnectedSince.GetType().Name)"
+            $connection = {{vms.ConnectWithToken}}
+            "$($connection.UserType) $($connection.Version) $($connection.ConnectedSince.GetType().Name)"
+            {{DemoVms.Counted}}
             Disconnect-Vms
             "Session=$((Get-VmsModuleConfig).SessionId)"
             """,
             3);
 
-        Assert.Equal("OAuthUser 24.1.0.1 DateTimeOffset", result.Quiet().Lines[0]);
+        Assert.Equal("OAuthUser 25.1.1804.0 DateTimeOffset", result.Quiet().Lines[0]);
         Assert.Equal(["NewSession", "NewVmsSession", "CloseVmsSession"], events.Select(sent => sent.Name));
         var session = result.Values["Session"];
         var user = Id(sandbox, "telemetry.uuid");
@@ -49,24 +49,15 @@ public sealed class EventTests
                 ["IsOAuthConnection"] = "True",
                 ["EncryptionEnabled"] = "False",
                 ["SessionId"] = session,
-                ["ProductVersion"] = "24.1.0.1",
-                ["ProductName"] = "XProtect Corporate 2024 R1 é",
+                ["ProductVersion"] = "25.1.1804.0",
+                ["ProductName"] = "XProtect Corporate 2025 R1 é",
                 ["AssemblyVersion"] = Product.Version,
                 ["SiteId"] = site,
             },
             events[1].Properties);
         Assert.Equal(
-            new Dictionary<string, double>
-            {
-                ["ChildSites"] = 0,
-                ["Recorders"] = 2,
-                ["HardwareCount"] = 40,
-                ["CameraCount"] = 64,
-                ["MicrophoneCount"] = 5,
-                ["MetadataCount"] = 7,
-                ["InputCount"] = uint.MaxValue,
-            },
-            events[1].Measurements);
+            vms.Counts.Where(count => count.Key != "SpeakerCount").OrderBy(count => count.Key),
+            events[1].Measurements.OrderBy(count => count.Key));
 
         Assert.Equal(
             new Dictionary<string, string> { ["uuid"] = user, ["SessionId"] = session, ["SiteId"] = site },
@@ -91,9 +82,8 @@ public sealed class EventTests
             site.ToByteArray(),
             TestContext.Current.CancellationToken);
 
-        var (_, events) = await sandbox.ScriptWithEvents(
-            $"{Import}; [void](Connect-Vms {Sample.Site} WindowsUser -UsageDataPolicy On)",
-            2);
+        using var vms = await DemoVms.Start(sandbox);
+        var (_, events) = await sandbox.ScriptWithEvents($"{Import}; [void]({vms.Connect})", 2);
 
         Assert.All(events, sent => Assert.Equal(user.ToString(), sent.Properties["uuid"]));
         Assert.Equal(site.ToString(), events[1].Properties["SiteId"]);
@@ -105,8 +95,9 @@ public sealed class EventTests
     public async Task E3_a_connection_that_is_not_closed_sends_no_CloseVmsSession(string end)
     {
         using var sandbox = new Sandbox();
+        using var vms = await DemoVms.Start(sandbox);
         using (var child = sandbox.StartScript(
-            $"{Import}; [void](Connect-Vms {Sample.Site} BasicUser -UsageDataPolicy On); {Child.Wait}; {Child.Settle}; {end}"))
+            $"{Import}; [void]({vms.Connect}); {Child.Wait}; {Child.Settle}; {end}"))
         {
             await sandbox.Received(2);
             child.GoOn();
@@ -121,17 +112,25 @@ public sealed class EventTests
     public async Task E4_a_further_connection_closes_the_open_one_first()
     {
         using var sandbox = new Sandbox();
+        using var one = await DemoVms.Start(sandbox);
+        using var other = await DemoVms.Start(sandbox, new { site = DemoVms.Site(Sample.OtherSite) });
         var (result, events) = await sandbox.ScriptWithEvents(
             $$"""
             {{Import}}
-            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
-            [void](Connect-Vms {{Sample.OtherSite}} BasicUser -UsageDataPolicy On)
+            $first = {{one.Connect}}
+            {{DemoVms.Counted}}
+            try { Connect-Vms 'two words' } catch { "$($first.Stage)" }
+            [void]({{other.Connect}})
+            "$($first.Stage)"
+            {{DemoVms.Counted}}
+            try { Connect-Vms {{other.Address}} -AccessToken {{DemoVms.Secure("wrong")}} } catch { "$(Get-VmsConnection)" }
             Disconnect-Vms
             Disconnect-Vms
             """,
             5);
 
-        result.Quiet();
+        // An address that cannot be used leaves the open connection alone; a logon that fails does not.
+        Assert.Equal(["Connected", "Closed", ""], result.Output.ReplaceLineEndings("\n").Split('\n')[..3]);
         Assert.Equal(
             ["NewSession", "NewVmsSession", "CloseVmsSession", "NewVmsSession", "CloseVmsSession"],
             events.Select(sent => sent.Name));

@@ -8,9 +8,6 @@ namespace Vms.Telemetry.Tests;
 /// <summary>Clauses S3 and F5: whatever fails, the module works, says nothing unasked, and tells why when asked.</summary>
 public sealed class FailureTests
 {
-    private const string OtherCommands =
-        $"(Connect-Vms {Sample.Site} BasicUser -UsageDataPolicy On).SiteId.Guid; Disconnect-Vms";
-
     [Fact]
     public async Task S3_no_network()
     {
@@ -53,9 +50,14 @@ public sealed class FailureTests
     {
         using var sandbox = new Sandbox();
         var module = CopyWithoutNative(sandbox);
-        var reason = await ReasonOf(sandbox, "TelemetryReason");
+        var (reason, connect) = await ReasonWithoutNative(sandbox);
 
         Assert.Contains(module, reason, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "ERROR: VmsLibraryMissing,Vms.Telemetry.PowerShell.ConnectVmsCommand|ResourceUnavailable: ",
+            connect.Errors,
+            StringComparison.Ordinal);
+        Assert.Contains("install the module again", connect.Errors, StringComparison.Ordinal);
         var change = await sandbox.Script("Import-Module VmsTelemetry; Set-VmsModuleConfig $false");
         Assert.StartsWith(
             "ERROR: TelemetryUnavailable,Vms.Telemetry.PowerShell.SetVmsModuleConfigCommand|ResourceUnavailable: ",
@@ -74,7 +76,7 @@ public sealed class FailureTests
             File.WriteAllText(Path.Combine(module, name), "not a library");
         }
 
-        var reason = await ReasonOf(sandbox, "TelemetryReason");
+        var (reason, _) = await ReasonWithoutNative(sandbox);
 
         Assert.Contains(names, name => reason.Contains(name + ": ", StringComparison.Ordinal));
     }
@@ -121,17 +123,28 @@ public sealed class FailureTests
             File.Copy(file, Path.Combine(module, Path.GetFileName(file)));
         }
 
-        sandbox.UseModule(module);
+        sandbox.UseModules(Path.GetDirectoryName(module)!);
         return module;
+    }
+
+    /// <summary>Imports quietly, asks for the reason, and tries to connect.</summary>
+    private static async Task<(string Reason, ChildResult Connect)> ReasonWithoutNative(Sandbox sandbox)
+    {
+        const string Import = "Import-Module VmsTelemetry";
+        var result = await sandbox.Script($"{Import}; Get-VmsConnection; Disconnect-Vms; (Get-VmsModuleConfig).TelemetryReason");
+        return (Assert.Single(result.Quiet().Lines), await sandbox.Script($"{Import}; Connect-Vms vms.example"));
     }
 
     /// <summary>Imports quietly, uses the other commands, and then asks for the reason in both ways.</summary>
     private static async Task<string> ReasonOf(Sandbox sandbox, string property)
     {
+        using var vms = await DemoVms.Start(sandbox);
         var result = await sandbox.Script(
             $$"""
             Import-Module VmsTelemetry
-            {{OtherCommands}}
+            ({{vms.Connect}}).Id.Guid
+            {{DemoVms.Counted}}
+            Disconnect-Vms
             while (-not ($reason = (Get-VmsModuleConfig).{{property}})) { [void][Threading.Thread]::Yield() }
             $reason
             """);

@@ -1,12 +1,16 @@
 using System;
+using System.IO;
 
 namespace Vms.Telemetry.Tests;
 
 /// <summary>What <c>cargo xtask test</c> hands to the tests.</summary>
 internal static class Given
 {
-    /// <summary>The folder of the module as packaged.</summary>
+    /// <summary>The folder of the module as packaged, named by its version.</summary>
     internal static string Module => Variable("VMS_TEST_MODULE");
+
+    /// <summary>The folder that the module is found in by its name.</summary>
+    internal static string Modules => Path.GetFullPath(Path.Combine(Module, "..", ".."));
 
     /// <summary>The program that runs scripts in the PowerShell engine.</summary>
     internal static string ScriptHost => Variable("VMS_TEST_HOST");
@@ -16,6 +20,9 @@ internal static class Given
 
     /// <summary>The program of <see cref="LibraryHost"/> on .NET Framework.</summary>
     internal static string FrameworkHost => Variable("VMS_TEST_FRAMEWORK_HOST");
+
+    /// <summary>The program that stands in for a VMS.</summary>
+    internal static string DemoVms => Variable("VMS_TEST_DEMO_VMS");
 
     /// <summary>The manifest of the module that records NewSession with Microsoft's SDK.</summary>
     internal static string Peer => Variable("VMS_TEST_PEER");

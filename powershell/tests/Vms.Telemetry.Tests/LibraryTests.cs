@@ -15,6 +15,8 @@ public sealed class LibraryTests
     [InlineData("NativeSessionInfo", 48, "NamesProxy", 4, "AssemblyVersion", 8, "Environment", 40)]
     [InlineData("NativeCount", 8, "Known", 0, "Value", 4, "Value", 4)]
     [InlineData("NativeConnectionInfo", 120, "SiteId", 24, "ChildSites", 48, "OutputCount", 112)]
+    [InlineData("NativeLogon", 64, "TimeoutSeconds", 20, "ServerAddress", 24, "Replaces", 56)]
+    [InlineData("NativeConnectionState", 28, "Stage", 4, "Failure", 8, "ItemsCounted", 24)]
     [InlineData("NativeConfigChange", 24, "EnableTelemetry", 4, "LogTelemetry", 8, "Proxy", 16)]
     [InlineData("NativeConfig", 24, "TelemetryEnabled", 4, "LogTelemetry", 12, "PendingEvents", 20)]
     public void A4_records_are_laid_out_as_in_the_header(

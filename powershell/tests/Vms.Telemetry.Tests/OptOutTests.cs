@@ -93,11 +93,12 @@ public sealed class OptOutTests
     public async Task C1_a_no_after_the_import_has_no_effect()
     {
         using var sandbox = new Sandbox();
+        using var vms = await DemoVms.Start(sandbox);
         var (result, events) = await sandbox.ScriptWithEvents(
             $$"""
             Import-Module VmsTelemetry
             $env:{{Enabled}} = 'false'
-            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+            [void]({{vms.Connect}})
             (Get-VmsModuleConfig).EnableTelemetry
             """,
             2);
@@ -110,6 +111,7 @@ public sealed class OptOutTests
     public async Task C3_a_no_deletes_what_waits_and_holds_for_later_sessions()
     {
         using var sandbox = new Sandbox();
+        using (var vms = await DemoVms.Start(sandbox))
         using (var silence = Silence.ThatRefuses())
         {
             sandbox.SendTo(silence.Address);
@@ -118,7 +120,7 @@ public sealed class OptOutTests
                 Import-Module VmsTelemetry
                 $before = (Get-VmsModuleConfig).PendingEvents
                 $config = Set-VmsModuleConfig -EnableTelemetry $false -PassThru
-                [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+                [void]({{vms.Connect}})
                 Disconnect-Vms
                 "$before $($config.EnableTelemetry) $((Get-VmsModuleConfig).PendingEvents)"
                 """);
@@ -173,11 +175,13 @@ public sealed class OptOutTests
     public async Task C6_C7_a_VMS_that_forbids_it_switches_telemetry_off_until_an_explicit_yes()
     {
         using var sandbox = new Sandbox();
+        using var vms = await DemoVms.Start(sandbox, new { privacy = "off" });
         var (result, events) = await sandbox.ScriptWithEvents(
             $$"""
             Import-Module VmsTelemetry
             {{Child.Wait}}
-            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy Off)
+            [void]({{vms.Connect}})
+            {{DemoVms.Counted}}
             Disconnect-Vms
             (Get-VmsModuleConfig).EnableTelemetry
             """,
@@ -197,16 +201,24 @@ public sealed class OptOutTests
     public async Task C7_a_VMS_whose_option_is_not_known_sends_nothing_of_the_connection()
     {
         using var sandbox = new Sandbox();
+        using var unknown =
+            await DemoVms.Start(sandbox, new { site = DemoVms.Site(Sample.OtherSite), privacy = "resourceUnknown" });
+        using var vms = await DemoVms.Start(sandbox, new { privacy = "itemMissing" });
         var (result, events) = await sandbox.ScriptWithEvents(
             $$"""
             Import-Module VmsTelemetry
-            [void](Connect-Vms {{Sample.OtherSite}} BasicUser)
-            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy NotOffered)
+            [void]({{unknown.Connect}})
+            {{DemoVms.Counted}}
+            "$((Get-VmsConnection).IsReported) $((Get-VmsModuleConfig).ConnectionReason)"
+            [void]({{vms.Connect}})
+            {{DemoVms.Counted}}
+            "$((Get-VmsConnection).IsReported) $((Get-VmsModuleConfig).ConnectionReason)"
             (Get-VmsModuleConfig).EnableTelemetry
             """,
             2);
 
-        Assert.Equal(["True"], result.Quiet().Lines);
+        Assert.StartsWith("False nothing of the last connection is sent", result.Quiet().Lines[0], StringComparison.Ordinal);
+        Assert.Equal(["True", "True"], result.Lines[1..]);
         Assert.Equal(["NewSession", "NewVmsSession"], events.Select(sent => sent.Name));
         Assert.False(File.Exists(Path.Combine(sandbox.DataFolder, $"site-{Sample.OtherSite}.uuid")));
         Assert.True(File.Exists(Path.Combine(sandbox.DataFolder, $"site-{Sample.Site}.uuid")));
@@ -214,12 +226,19 @@ public sealed class OptOutTests
 
     private static async Task LeavesNoTrace(Sandbox sandbox, string before, string name)
     {
+        using var vms = await DemoVms.Start(sandbox);
+        // The connection to the VMS itself is gone a moment after it was closed.
+        var isGone = OperatingSystem.IsLinux()
+            ? "while (& {" + Inside + "} | Where-Object { $_ -match '^descriptor socket:' }) { [void][Threading.Thread]::Yield() }"
+            : "";
         var result = await sandbox.Script(
             $$"""
             {{before}}
             Import-Module VmsTelemetry
-            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+            [void]({{vms.Connect}})
+            {{DemoVms.Counted}}
             Disconnect-Vms
+            {{isGone}}
             $config = Get-VmsModuleConfig
             "$($config.EnableTelemetry) $($config.TelemetryReason)"
             {{(OperatingSystem.IsLinux() ? Inside : "")}}

@@ -44,9 +44,12 @@ internal sealed class Sandbox : IDisposable
         Environment["POWERSHELL_TELEMETRY_OPTOUT"] = "1";
         Environment["POWERSHELL_DIAGNOSTICS_OPTOUT"] = "1";
         Environment["DOTNET_EnableDiagnostics"] = "0";
-        UseModule(Given.Module);
+        UseModules(Given.Modules);
         SendTo(Given.Collector.ToString());
     }
+
+    /// <summary>The folder that all of it is in.</summary>
+    internal string Root => _root;
 
     /// <summary>Mono, which runs programs for .NET Framework outside Windows; null: there is none.</summary>
     internal static string? Mono { get; } = OperatingSystem.IsWindows()
@@ -105,7 +108,7 @@ internal sealed class Sandbox : IDisposable
     internal void SendTo(string endpoint) => Environment["VMS_ApplicationInsights__ConnectionString"] =
         $"InstrumentationKey={Key};IngestionEndpoint={endpoint}";
 
-    internal void UseModule(string folder) => Environment["PSModulePath"] = Path.GetDirectoryName(folder);
+    internal void UseModules(string folder) => Environment["PSModulePath"] = folder;
 
     /// <summary>Starts a script in the PowerShell engine.</summary>
     internal Child StartScript(string script) => new(Given.ScriptHost, ["-Command", script], Environment);

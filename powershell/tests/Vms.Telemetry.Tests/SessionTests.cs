@@ -54,6 +54,7 @@ public sealed class SessionTests
     public async Task S2_every_further_import_joins_the_session()
     {
         using var sandbox = new Sandbox();
+        using var vms = await DemoVms.Start(sandbox);
         var (result, events) = await sandbox.ScriptWithEvents(
             $$"""
             {{Import}}
@@ -68,7 +69,7 @@ public sealed class SessionTests
             Remove-Module VmsTelemetry
             {{Import}}
             (Get-VmsModuleConfig).SessionId.Guid
-            [void](Connect-Vms {{Sample.Site}} BasicUser -UsageDataPolicy On)
+            [void]({{vms.Connect}})
             """,
             2);
 
@@ -106,7 +107,8 @@ public sealed class SessionTests
             Assert.Equal((7, "", ""), (result.ExitCode, result.Output, result.Errors));
             Assert.Single(sandbox.Spooled);
             // The attempt had no outcome yet: nobody waited for one.
-            Assert.False(File.Exists(Path.Combine(sandbox.DataFolder, "spool", "delivery.json")));
+            var remembered = File.ReadAllText(Path.Combine(sandbox.DataFolder, "spool", "delivery.json"));
+            Assert.Contains("\"failures\":0,\"begun\":1,", remembered, StringComparison.Ordinal);
         }
 
         sandbox.SendTo(Given.Collector.ToString());

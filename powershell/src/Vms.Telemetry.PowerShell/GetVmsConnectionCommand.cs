@@ -1,0 +1,18 @@
+using System.Management.Automation;
+
+namespace Vms.Telemetry.PowerShell;
+
+/// <summary>Shows the open connection to a VMS; nothing where none is open.</summary>
+[Cmdlet(VerbsCommon.Get, "VmsConnection")]
+[OutputType(typeof(VmsConnection))]
+public sealed class GetVmsConnectionCommand : PSCmdlet
+{
+    /// <inheritdoc/>
+    protected override void EndProcessing()
+    {
+        if (ModuleSession.Connection is { } connection)
+        {
+            WriteObject(ConnectionView.Of(connection));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+using System;
+using System.Security;
+
+namespace Vms.Telemetry;
+
+/// <summary>
+/// Says where and as whom to log on, for <see cref="TelemetrySession.LogOn"/>. Passwords and tokens stay encrypted, where
+/// the system can do that, until they are used.
+/// </summary>
+public sealed class VmsLogon
+{
+    private VmsLogon(string serverAddress, VmsUserType userType, string? userName, SecureString? secret)
+    {
+        ServerAddress = serverAddress ?? throw new ArgumentNullException(nameof(serverAddress));
+        UserType = userType;
+        UserName = userName;
+        Secret = secret;
+    }
+
+    /// <summary>
+    /// Gets the address of the management server: <c>https://host</c>, <c>http://host:port</c>, or a bare host name, which
+    /// is tried over HTTPS and, where nothing answers there, over HTTP.
+    /// </summary>
+    public string ServerAddress { get; }
+
+    /// <summary>Gets the kind of user.</summary>
+    public VmsUserType UserType { get; }
+
+    /// <summary>Gets the name of the user; null: the current Windows user, or whoever a token is for.</summary>
+    public string? UserName { get; }
+
+    /// <summary>Gets or sets whether plain HTTP is refused.</summary>
+    public bool SecureOnly { get; set; }
+
+    /// <summary>Gets or sets whether any certificate is taken: then anybody can pretend to be the server.</summary>
+    public bool SkipCertificateCheck { get; set; }
+
+    /// <summary>Gets or sets whether the child sites are listed.</summary>
+    public bool IncludeChildSites { get; set; }
+
+    /// <summary>Gets or sets the longest time for the logon as a whole, in full seconds, at most an hour.</summary>
+    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>
+    /// Gets or sets an open connection that is closed first; where this logon cannot even be tried, it stays open.
+    /// </summary>
+    public VmsConnection? Replaces { get; set; }
+
+    /// <summary>Gets the password or the token.</summary>
+    internal SecureString? Secret { get; }
+
+    /// <summary>Logs on as the Windows user that runs this process.</summary>
+    /// <param name="serverAddress">The management server.</param>
+    /// <returns>The logon.</returns>
+    public static VmsLogon AsCurrentUser(string serverAddress) =>
+        new(serverAddress, VmsUserType.WindowsUser, null, null);
+
+    /// <summary>Logs on as a Windows user.</summary>
+    /// <param name="serverAddress">The management server.</param>
+    /// <param name="userName">The user, as <c>DOMAIN\user</c> or <c>user@domain</c>.</param>
+    /// <param name="password">The password.</param>
+    /// <returns>The logon.</returns>
+    public static VmsLogon AsWindowsUser(string serverAddress, string userName, SecureString password) =>
+        new(serverAddress, VmsUserType.WindowsUser, Required(userName, nameof(userName)), Required(password, nameof(password)));
+
+    /// <summary>Logs on as a basic user of the VMS.</summary>
+    /// <param name="serverAddress">The management server.</param>
+    /// <param name="userName">The user.</param>
+    /// <param name="password">The password.</param>
+    /// <returns>The logon.</returns>
+    public static VmsLogon AsBasicUser(string serverAddress, string userName, SecureString password) =>
+        new(serverAddress, VmsUserType.BasicUser, Required(userName, nameof(userName)), Required(password, nameof(password)));
+
+    /// <summary>Takes a token that the VMS's identity provider gave out.</summary>
+    /// <param name="serverAddress">The management server.</param>
+    /// <param name="accessToken">The token.</param>
+    /// <returns>The logon.</returns>
+    public static VmsLogon WithAccessToken(string serverAddress, SecureString accessToken) =>
+        new(serverAddress, VmsUserType.OAuthUser, null, Required(accessToken, nameof(accessToken)));
+
+    private static T Required<T>(T value, string name)
+        where T : class => value ?? throw new ArgumentNullException(name);
+}
