@@ -1,19 +1,21 @@
 //! `cargo xtask bench`: what an import with its first event costs a PowerShell process, beside Microsoft's SDK.
 //!
 //! Every figure is the median over fresh processes, taken in turns in one run, less what importing an empty binary module
-//! with a manifest of the same shape costs. Nothing is asserted: a machine under load would fail for no reason.
+//! with a manifest of the same shape costs. Nothing is asserted: a machine under load would fail for no reason. The figures
+//! of the packaged module go into docs/performance.md, a row a release.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
 
-use crate::build;
-use crate::tools::{Outcome, cargo, isolate, run};
+use crate::tools::{Outcome, cargo, isolate, root, run};
+use crate::{build, package, windows};
 
 /// Fresh processes a figure.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 31;
 const KEY: &str = "11111111-2222-4333-8444-555555555555";
 
 /// Prints the import's time and the private memory after it; then sends, and prints the memory again. The first line loads
@@ -47,7 +49,8 @@ struct Candidate {
 
 /// Measures and prints the table.
 pub fn run_all() -> Outcome<()> {
-    let built = build::all(false)?;
+    let built = build::all(windows::missing_to_package().is_none())?;
+    let module = package::make(&built)?;
     let built_module = |project: &str| build::artifacts(project).join(format!("{project}.psd1"));
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let authority = home.path().join("authority.pem");
@@ -55,12 +58,7 @@ pub fn run_all() -> Outcome<()> {
     let host = build::program("VmsHost");
     let mut candidates = [
         Candidate { name: "an empty binary module", module: built_module("EmptyModule"), send: "", figures: vec![] },
-        Candidate {
-            name: "VmsTelemetry",
-            module: built.module.join("VmsTelemetry.psd1"),
-            send: SEND_OURS,
-            figures: vec![],
-        },
+        Candidate { name: "VmsTelemetry", module: module.join("VmsTelemetry.psd1"), send: SEND_OURS, figures: vec![] },
         Candidate {
             name: "Microsoft.ApplicationInsights 2.22",
             module: built_module("PeerModule"),
@@ -74,8 +72,17 @@ pub fn run_all() -> Outcome<()> {
             candidate.figures.push(measure(&host, candidate, &profile, &authority, &collector)?);
         }
     }
-    print(&candidates, &collector);
-    run(cargo().args(["bench", "--quiet", "--locked", "--package", "vms-telemetry", "--bench", "hot_path"]))
+    let added = print(&candidates, &collector);
+    note(&added, &sizes(&module)?)?;
+    run(build::reproducible(&mut cargo())?.args([
+        "bench",
+        "--quiet",
+        "--locked",
+        "--package",
+        "vms-telemetry",
+        "--bench",
+        "hot_path",
+    ]))
 }
 
 fn measure(
@@ -108,32 +115,63 @@ fn collector(file: &Path) -> Outcome<Collector> {
     Collector::builder().tls(server).start().map_err(|error| format!("the collector cannot listen: {error}"))
 }
 
-fn print(candidates: &[Candidate], collector: &Collector) {
+/// Prints the table, and gives what importing adds: for ours and for Microsoft's milliseconds, MiB, and MiB after HTTPS.
+fn print(candidates: &[Candidate], collector: &Collector) -> Vec<[f64; 3]> {
     let median = |candidate: &Candidate, figure: usize| {
         let mut all: Vec<f64> = candidate.figures.iter().map(|figures| figures[figure]).collect();
         all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
+        let unit = if figure == 0 { 1.0 } else { f64::from(1 << 20) };
+        all[all.len() / 2] / unit
     };
     println!("\nMedians of {ROUNDS} fresh PowerShell processes each, in turns; behind an empty module's own cost:\n");
     println!("{:36} {:>14} {:>22} {:>22}", "", "import, ms", "after event, MiB", "after HTTPS, MiB");
-    let mibibytes = |bytes: f64| bytes / f64::from(1 << 20);
-    let empty = &candidates[0];
-    println!(
-        "{:36} {:14.1} {:22.2} {:22.2}",
-        empty.name,
-        median(empty, 0),
-        mibibytes(median(empty, 1)),
-        mibibytes(median(empty, 2))
-    );
+    let empty = [0, 1, 2].map(|figure| median(&candidates[0], figure));
+    println!("{:36} {:14.1} {:22.2} {:22.2}", candidates[0].name, empty[0], empty[1], empty[2]);
+    let mut all = Vec::new();
     for candidate in &candidates[1..] {
-        let added = |figure| median(candidate, figure) - median(empty, figure);
-        println!(
-            "{:36} {:+14.1} {:+22.2} {:+22.2}",
-            candidate.name,
-            added(0),
-            mibibytes(added(1)),
-            mibibytes(added(2))
-        );
+        let added = [0, 1, 2].map(|figure| median(candidate, figure) - empty[figure]);
+        println!("{:36} {:+14.1} {:+22.2} {:+22.2}", candidate.name, added[0], added[1], added[2]);
+        all.push(added);
     }
     println!("\n{} events arrived at the collector over HTTPS.", collector.received().len());
+    all
+}
+
+/// Counts the files of the module, and their bytes, as each system has them: without the other system's library.
+fn sizes(module: &Path) -> Outcome<Vec<(usize, u64)>> {
+    let files = package::read(module)?;
+    let of_system = |other: &str| {
+        let own = files.iter().filter(|(name, _)| !name.starts_with(other));
+        own.fold((0, 0), |(count, bytes), (_, content)| (count + 1, bytes + content.len() as u64))
+    };
+    let sizes = vec![of_system("win-x64/"), of_system("linux-x64/")];
+    for (system, (count, bytes)) in ["Linux", "Windows"].iter().zip(&sizes) {
+        println!("The module on {system}: {count} files, {:.2} MiB", mebibytes(*bytes));
+    }
+    Ok(sizes)
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// Writes this release's row into docs/performance.md, in place of an older one of the same release.
+fn note(added: &[[f64; 3]], sizes: &[(usize, u64)]) -> Outcome<()> {
+    let path = root().join("docs/performance.md");
+    let page = fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let begin = format!("| {} |", env!("CARGO_PKG_VERSION"));
+    let mut row = begin.clone();
+    for (figure, digits) in [(0, 1), (1, 2), (2, 2)] {
+        for candidate in added {
+            row += &format!(" {:+.digits$} |", candidate[figure]);
+        }
+    }
+    for (count, bytes) in sizes {
+        row += &format!(" {count}, {:.2} |", mebibytes(*bytes));
+    }
+    let (table, rest) = page.split_once("\n\n<!-- end of releases -->").ok_or("docs/performance.md has no table")?;
+    let mut lines: Vec<&str> = table.lines().filter(|line| !line.starts_with(&begin)).collect();
+    lines.push(&row);
+    let page = format!("{}\n\n<!-- end of releases -->{rest}", lines.join("\n"));
+    fs::write(&path, page).map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }

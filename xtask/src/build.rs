@@ -1,13 +1,20 @@
 //! `cargo xtask build`: what is shipped, in `out/`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::tools::{Outcome, cargo, copy, copy_folder, dotnet, root, run, runtime_identifier};
+use serde_json::Value;
+
+use crate::tools::{Outcome, cargo, copy, copy_folder, dotnet, output, root, run, runtime_identifier};
 use crate::windows;
 
 /// The assembly of the PowerShell module.
 const MODULE_ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
+
+/// The version of PowerShell that demo and tests take where the computer has none: that of VmsHost's engine.
+const POWERSHELL: &str = "7.6.9";
 
 /// Where the parts of a build lie.
 pub struct Built {
@@ -28,7 +35,7 @@ pub fn library_name() -> String {
 pub fn all(with_windows: bool) -> Outcome<Built> {
     // The cdylib alone: cargo leaves out link-time optimization where it makes an rlib in the same go, and a quarter of
     // the size is in it.
-    run(cargo().args([
+    run(reproducible(&mut cargo())?.args([
         "rustc",
         "--release",
         "--locked",
@@ -56,6 +63,33 @@ pub fn all(with_windows: bool) -> Outcome<Built> {
     let module = module(&[Some(&native), windows.as_ref()])?;
     println!("module:         {}\nnative library: {}", module.display(), native.display());
     Ok(Built { module, native, windows })
+}
+
+/// Takes the folders of this computer out of what a release build leaves in its files: two builds of one commit are
+/// equal, wherever they lie.
+pub fn reproducible(command: &mut Command) -> Outcome<&mut Command> {
+    // Of several that match, the last one holds.
+    let mut flags = vec![(root(), "/vms-telemetry"), (target(), "/target")];
+    let sources = registry_sources()?;
+    flags.extend(sources.into_iter().map(|folder| (folder, "/registry")));
+    let flags: Vec<String> =
+        flags.iter().map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect();
+    // Flags behind an unprintable character, so that a folder may have a blank in its name.
+    Ok(command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))
+}
+
+/// The folders that cargo unpacks its packages into.
+fn registry_sources() -> Outcome<BTreeSet<PathBuf>> {
+    let packages = metadata()?["packages"].take();
+    let is_foreign = |package: &&Value| package["source"].is_string();
+    let folder = |package: &Value| Path::new(package["manifest_path"].as_str()?).ancestors().nth(2).map(Path::to_owned);
+    Ok(packages.as_array().into_iter().flatten().filter(is_foreign).filter_map(folder).collect())
+}
+
+/// What cargo knows of all packages.
+pub fn metadata() -> Outcome<Value> {
+    let output = output(cargo().args(["metadata", "--format-version", "1", "--locked"]))?;
+    serde_json::from_slice(&output).map_err(|error| format!("cargo's metadata cannot be read: {error}"))
 }
 
 /// Puts a native library and its header in their place.
@@ -96,10 +130,26 @@ pub fn program(project: &str) -> PathBuf {
     artifacts(project).join(format!("{project}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Publishes a managed program for Windows, with the runtime in it, and gives its path.
-pub fn windows_program(project: &str, folder: &str) -> Outcome<PathBuf> {
+/// Finds a PowerShell: the one on the PATH, else the .NET tool of that name, installed once into the target folder.
+pub fn powershell() -> Outcome<PathBuf> {
+    let mut on_path = Command::new("pwsh");
+    if on_path.args(["-NoProfile", "-Command", "exit 0"]).output().is_ok_and(|output| output.status.success()) {
+        return Ok("pwsh".into());
+    }
+    let folder = target().join("pwsh");
+    let program = folder.join("pwsh").with_extension(std::env::consts::EXE_EXTENSION);
+    if !program.exists() {
+        let what = ["tool", "install", "PowerShell", "--version", POWERSHELL, "--tool-path"];
+        output(dotnet().args(what).arg(&folder))?;
+    }
+    Ok(program)
+}
+
+/// Publishes a managed program for Windows, with the runtime in it, and gives its path. `dotnet` is prepared for where its
+/// packages come from.
+pub fn windows_program(dotnet: &mut Command, project: &str, folder: &str) -> Outcome<PathBuf> {
     let what = ["publish", folder, "--configuration", "Release", "--runtime", windows::RUNTIME_IDENTIFIER];
-    run(dotnet().args(what).args(["--self-contained", "--verbosity", "quiet"]))?;
+    run(dotnet.args(what).args(["--self-contained", "--verbosity", "quiet"]))?;
     let published = root().join("target/dotnet/publish").join(project).join("release_win-x64");
     Ok(published.join(format!("{project}.exe")))
 }
@@ -109,7 +159,8 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-fn clear(folder: &Path) -> Outcome<()> {
+/// Removes a folder where there is one.
+pub fn clear(folder: &Path) -> Outcome<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(format!("{} cannot be cleared: {error}", folder.display()))

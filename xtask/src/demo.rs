@@ -1,14 +1,14 @@
-//! `cargo xtask demo`: a real PowerShell imports the module, connects and disconnects; a local collector shows what
-//! arrived beside what the documentation promises.
+//! `cargo xtask demo`: a real PowerShell imports the module, connects to a demo VMS and disconnects; a local collector shows
+//! what arrived beside what the documentation promises and what the VMS has.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use demo_vms::{Config, DemoVms, Disabled, Site, User};
 use serde_json::{Map, Value};
 use vms_collector::{Collector, Received};
 
-use crate::build;
+use crate::build::{self, Built};
 use crate::tools::{self, Outcome, isolate, root};
 
 /// Any key: the collector takes all.
@@ -16,26 +16,35 @@ const KEY: &str = "11111111-2222-4333-8444-555555555555";
 /// How long the events may take once PowerShell is gone: they arrive within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the script does. The connection's facts are made up. It stays until all is sent; a script that ends earlier
-/// would leave its events for the next one.
+/// What the script does. It waits until the VMS is counted and until all is sent, so that there is something to be seen; a
+/// script that ends earlier would leave its events for the next one.
 const SCRIPT: &str = "\
 Import-Module '{module}'
-Connect-Vms -SiteId 'dddddddd-0000-4000-8000-00000000000d' -UserType WindowsUser -IsOAuthConnection \
--EncryptionEnabled -ProductName 'XProtect Corporate (demonstration)' -ProductVersion '26.2.1.1' \
--UsageDataPolicy On -ChildSites 2 -Recorders 4 -HardwareCount 120 -CameraCount 150 -MicrophoneCount 75 \
--SpeakerCount 8 -MetadataCount 30 -InputCount 16 -OutputCount 4 | Out-Null
+$reader = [pscredential]::new('reader', [Net.NetworkCredential]::new('', '{password}').SecurePassword)
+$connection = Connect-Vms {address} -BasicUser -Credential $reader
+$connection | Out-Host
+for ($i = 0; $i -lt 400 -and $connection.Stage -eq 'Counting'; $i++) { [Threading.Thread]::Sleep(50) }
 Disconnect-Vms
 for ($i = 0; $i -lt 400 -and (Get-VmsModuleConfig).PendingEvents -gt 0; $i++) { [Threading.Thread]::Sleep(50) }
 ";
+/// The password of the demo's user.
+const PASSWORD: &str = "not-a-secret";
 
-/// Builds everything and runs the demonstration; an error where what arrived is not what is promised.
+/// Builds everything and runs the demonstration.
 pub fn run() -> Outcome<()> {
-    let built = build::all(false)?;
+    show(&build::all(false)?)
+}
+
+/// Runs the demonstration; an error where what arrived is not what is promised.
+pub fn show(built: &Built) -> Outcome<()> {
     let collector =
         Collector::start().map_err(|error| format!("the collector cannot listen on this computer: {error}"))?;
     println!("collector: {}", collector.connection_string(KEY));
+    let vms = vms()?;
+    println!("VMS:       {}", vms.url());
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
-    let mut shell = powershell(&SCRIPT.replace("{module}", &built.module.display().to_string()));
+    let script = SCRIPT.replace("{module}", &built.module.display().to_string());
+    let mut shell = powershell(&script.replace("{address}", &vms.url()).replace("{password}", PASSWORD));
     isolate(&mut shell, home.path());
     shell.env("VMS_ApplicationInsights__ConnectionString", collector.connection_string(KEY));
     tools::run(&mut shell)?;
@@ -47,28 +56,51 @@ pub fn run() -> Outcome<()> {
         troubles.push(format!("{} events are promised, {} arrived", promises.len(), received.len()));
     }
     for item in &received {
-        show(item, &promises, &mut troubles);
+        compare(item, &promises, &counts(&vms), &mut troubles);
     }
     if troubles.is_empty() {
-        println!("\nAll that arrived is what docs/telemetry-fields.md promises.");
+        println!("\nAll that arrived is what docs/telemetry-fields.md promises, and each count is the VMS's own.");
         Ok(())
     } else {
         Err(troubles.join("\n"))
     }
 }
 
-/// Prepares a PowerShell that runs a script: `pwsh` where it is on the PATH, else the host program on its engine.
+/// Starts a VMS of middle size: more than a page of cameras, and some of it disabled.
+fn vms() -> Outcome<DemoVms> {
+    let site = Site {
+        child_sites: 2,
+        recording_servers: 4,
+        hardware: 300,
+        disabled: Disabled { hardware: 5, devices: 10, ..Disabled::default() },
+        ..Site::default()
+    };
+    let config = Config { site, users: vec![User::basic("reader", PASSWORD)], ..Config::default() };
+    DemoVms::start(config).map_err(|error| format!("the demo VMS cannot listen on this computer: {error}"))
+}
+
+/// What the VMS has, by the fields of the event.
+fn counts(vms: &DemoVms) -> [(&'static str, u64); 9] {
+    let counts = vms.counts();
+    [
+        ("ChildSites", counts.child_sites),
+        ("Recorders", counts.recording_servers),
+        ("HardwareCount", counts.hardware),
+        ("CameraCount", counts.cameras),
+        ("MicrophoneCount", counts.microphones),
+        ("SpeakerCount", counts.speakers),
+        ("MetadataCount", counts.metadata),
+        ("InputCount", counts.inputs),
+        ("OutputCount", counts.outputs),
+    ]
+}
+
+/// Prepares a PowerShell that runs a script; where none is to be had, the host program on its engine.
 fn powershell(script: &str) -> Command {
-    let has_pwsh = Command::new("pwsh")
-        .args(["-NoProfile", "-Command", "exit 0"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    let mut shell = if has_pwsh { Command::new("pwsh") } else { Command::new(build::program("VmsHost")) };
-    println!("shell:     {}", Path::new(shell.get_program()).display());
-    if has_pwsh {
-        shell.args(["-NoProfile", "-NonInteractive"]);
-    }
-    shell.args(["-Command", script]);
+    let program = build::powershell().unwrap_or_else(|_| build::program("VmsHost"));
+    println!("shell:     {}", program.display());
+    let mut shell = Command::new(program);
+    shell.args(["-NoProfile", "-NonInteractive", "-Command", script]);
     shell
 }
 
@@ -94,8 +126,8 @@ fn promises(page: &str) -> Vec<Promise> {
     promises
 }
 
-/// Prints an event beside its promise, and notes where the two differ.
-fn show(item: &Received, promises: &[Promise], troubles: &mut Vec<String>) {
+/// Prints an event beside its promise and what the VMS itself counts, and notes where they differ.
+fn compare(item: &Received, promises: &[Promise], counts: &[(&str, u64)], troubles: &mut Vec<String>) {
     let data = &item.envelope["data"]["baseData"];
     let event = data["name"].as_str().unwrap_or_default();
     println!("\n{event}  ({})", item.envelope["time"].as_str().unwrap_or_default());
@@ -112,7 +144,12 @@ fn show(item: &Received, promises: &[Promise], troubles: &mut Vec<String>) {
         let value = part(if sort == "measurement" { "measurements" } else { "properties" }).get(name);
         if let Some(value) = value {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            println!("  {name:20} {text:50} {about}");
+            let count = counts.iter().find(|(field, _)| field == name);
+            let own = count.map(|(_, count)| format!(" (the VMS itself: {count})")).unwrap_or_default();
+            println!("  {name:20} {text:50} {about}{own}");
+            if count.is_some_and(|(_, count)| value.as_u64() != Some(*count)) {
+                troubles.push(format!("{event}: {name} is not what the VMS has"));
+            }
         } else if name != "OccurredAt" {
             troubles.push(format!("{event}: {name} is promised and did not arrive"));
         }

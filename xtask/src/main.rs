@@ -1,12 +1,13 @@
 //! The commands of this repository, the same on every system: `cargo xtask`.
 //!
-//! `build` makes what is shipped, `demo` shows it at work, `test` runs every test, `bench` measures it beside the SDK
-//! that it replaces.
+//! `build` makes what is shipped, `package` packs it, `demo` shows it at work, `test` runs every test, `bench` measures it
+//! beside the SDK that it replaces.
 
 mod bench;
 mod build;
 mod clauses;
 mod demo;
+mod package;
 mod test;
 mod tools;
 mod windows;
@@ -21,6 +22,8 @@ Commands of vms-telemetry
   cargo xtask test     run every test; with --windows, those on Windows alone
   cargo xtask build    leave the module in out/modules/VmsTelemetry and the native library with
                        its header in out/native/<os>-<arch>; with --target windows, the DLL as well
+  cargo xtask package  leave what people install in dist/: the module, the .NET library and the C
+                       development kit, with checksums, licences and the list of what is in them
   cargo xtask bench    measure import, events and memory beside Microsoft.ApplicationInsights
 
 They need Rust and the .NET SDK, and say so where one is missing.
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["build"] => build::all(false).map(|_| ()),
         ["build", "--target", "windows"] => build::all(true).map(|_| ()),
+        ["package"] => package::run_all(),
         ["demo"] => demo::run(),
         ["test"] => test::run(test::Part::All),
         ["test", "--windows"] => test::run(test::Part::Windows),

@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Instant;
 
 use vms_collector::Collector;
 
-use crate::build::{self, Built, library_name};
+use crate::build::{self, Built};
 use crate::clauses::{Clauses, System};
 use crate::tools::{self, Outcome, cargo, isolate, listen, root};
-use crate::windows;
+use crate::{demo, package, windows};
 
 /// What is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ struct Tally {
 /// Runs the stages, each with its time, and ends with the sum. Later stages run even where tests of an earlier one failed;
 /// a stage that cannot run at all ends everything.
 pub fn run(part: Part) -> Outcome<()> {
-    let obstacle = if cfg!(windows) { None } else { windows::missing_to_build().or_else(windows::missing_to_run) };
+    let obstacle = if cfg!(windows) { None } else { windows::missing_to_package().or_else(windows::missing_to_run) };
     // In CI the Windows half is owed.
     if let (Some(words), true) = (&obstacle, part == Part::Windows || std::env::var_os("CI").is_some()) {
         return Err(words.clone());
@@ -43,22 +44,33 @@ pub fn run(part: Part) -> Outcome<()> {
     if part == Part::All {
         checks()?;
     }
-    let built = stage("build", || build::all(obstacle.is_none()))?;
+    // The folder with Wine comes from the network.
+    let wine = || if obstacle.is_none() { windows::prepare() } else { Ok(()) };
+    let (built, ()) = stage("build", || both(|| build::all(obstacle.is_none()), wine))?;
     if fs::read(root().join("include/vms_telemetry.h")).unwrap_or_default() != header {
         return Err("include/vms_telemetry.h was out of date; it is generated anew now: commit it".to_owned());
     }
-    if part == Part::All || cfg!(windows) {
+    let (module, dotnet) = stage("packages", || Ok((package::make(&built)?, package::hosts()?)))?;
+    let tests_here = part == Part::All || cfg!(windows);
+    if tests_here {
         stage("Rust and C tests", || rust(&built, &mut tally))?;
-        stage("managed tests", || managed(&built, &mut tally))?;
     }
-    match (&built.windows, obstacle) {
-        (Some(native), _) => {
-            stage("Wine", windows::prepare)?;
-            stage("Rust and C tests on Windows", || rust_on_windows(native, &mut tally))?;
-            stage("managed tests on Windows", || managed_on_windows(&built, native, &mut tally))?;
+    // The managed tests leave a processor free.
+    let managed_here = || {
+        if tests_here {
+            stage("managed tests", || managed(&module, &mut tally))?;
+            stage("demo", || demo::show(&built))?;
         }
-        (None, Some(words)) => println!("\nThe Windows half was skipped: {words}."),
-        (None, None) => {}
+        Ok(())
+    };
+    let ((), programs) = both(managed_here, || built.windows.as_deref().map(build_for_windows).transpose())?;
+    match (&built.windows, programs, obstacle) {
+        (Some(native), Some(programs), _) => {
+            stage("Rust and C tests on Windows", || rust_on_windows(native, &programs, &mut tally))?;
+            stage("managed tests on Windows", || managed_on_windows(&module, &mut dotnet()?, &mut tally))?;
+        }
+        (_, _, Some(words)) => println!("\nThe Windows half was skipped: {words}."),
+        _ => {}
     }
     let whole = part == Part::All && built.windows.is_some() && tally.failed == 0;
     let clauses = if whole { tally.clauses.check() } else { Ok(()) };
@@ -92,18 +104,41 @@ fn stage<T>(name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     Ok(outcome)
 }
 
-fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
-    let mut command = cargo();
-    command.args(["test", "--workspace", "--locked", "--no-fail-fast"]).env("VMS_TEST_NATIVE", &built.native);
-    let (success, printed) = listen(&mut command)?;
-    tally.libtest(success, &printed, HERE)
+/// Does two things at once, the second on a thread of its own.
+fn both<T, U: Send>(one: impl FnOnce() -> Outcome<T>, two: impl FnOnce() -> Outcome<U> + Send) -> Outcome<(T, U)> {
+    thread::scope(|scope| {
+        let two = scope.spawn(two);
+        let one = one();
+        let two = two.join().map_err(|_| "a defect of this program, see above".to_owned())?;
+        Ok((one?, two?))
+    })
 }
 
-/// Builds the tests of the library for Windows, and runs each program.
-fn rust_on_windows(native: &Path, tally: &mut Tally) -> Outcome<()> {
-    let programs = root().join("target/windows-programs");
+fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
+    let test = |arguments: &[&str]| {
+        let mut command = cargo();
+        command.args(["test", "--workspace", "--locked"]).args(arguments).env("VMS_TEST_NATIVE", &built.native);
+        listen(&mut command)
+    };
+    // The test that builds everything once more links most of the time, on one processor.
+    let (others, second_build) = both(
+        || test(&["--no-fail-fast", "--", "--skip", SECOND_BUILD]),
+        || test(&["--bin", "xtask", "--", SECOND_BUILD]),
+    )?;
+    for (success, printed) in [others, second_build] {
+        tally.libtest(success, &printed, HERE)?;
+    }
+    Ok(())
+}
+
+/// The name of that test.
+const SECOND_BUILD: &str = "two_builds_of_one_commit_are_equal";
+
+/// Builds the tests of the library for Windows and what the others need there; gives the programs of the tests.
+fn build_for_windows(native: &Path) -> Outcome<Vec<PathBuf>> {
+    let programs = c_programs();
     fs::create_dir_all(&programs).map_err(|error| format!("{} cannot be created: {error}", programs.display()))?;
-    for name in ["host", "smoke", "threads"] {
+    for name in ["host", "logon", "smoke", "threads"] {
         windows::c_program(name, native, &programs)?;
     }
     let mut command = windows::windows_cargo("test");
@@ -113,16 +148,27 @@ fn rust_on_windows(native: &Path, tally: &mut Tally) -> Outcome<()> {
     if !output.status.success() {
         return Err("the tests cannot be built for Windows".to_owned());
     }
+    tools::run(windows::windows_cargo(DEMO_VMS[0]).args(&DEMO_VMS[1..]))?;
+    Ok(test_programs(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The folder of the C programs for Windows.
+fn c_programs() -> PathBuf {
+    root().join("target/windows-programs")
+}
+
+/// Runs each program of the library's tests on Windows.
+fn rust_on_windows(native: &Path, programs: &[PathBuf], tally: &mut Tally) -> Outcome<()> {
     let variables = [
         ("VMS_TEST_NATIVE", windows::path(native)),
-        ("VMS_TEST_PROGRAMS", windows::path(&programs)),
+        ("VMS_TEST_PROGRAMS", windows::path(&c_programs())),
         ("VMS_TEST_WINE", "1".to_owned()),
         // Where golden files are.
         ("CARGO_MANIFEST_DIR", windows::path(&root())),
     ];
-    for test in test_programs(&String::from_utf8_lossy(&output.stdout)) {
+    for test in programs {
         println!("\n     Running {}", test.display());
-        let (success, printed) = listen(&mut windows::program(&test, &[], &variables))?;
+        let (success, printed) = listen(&mut windows::program(test, &[], &variables))?;
         tally.libtest(success, &printed, System::Windows)?;
     }
     Ok(())
@@ -135,7 +181,8 @@ fn test_programs(messages: &str) -> Vec<PathBuf> {
     messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect()
 }
 
-fn managed(built: &Built, tally: &mut Tally) -> Outcome<()> {
+fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
+    tools::run(cargo().args(DEMO_VMS))?;
     let collector = collector()?;
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let report = home.path().join("report.xml");
@@ -144,11 +191,14 @@ fn managed(built: &Built, tally: &mut Tally) -> Outcome<()> {
     command
         .args(RUNNER)
         .arg(&report)
-        .env("VMS_TEST_MODULE", &built.module)
-        .env("VMS_TEST_NATIVE", built.native.join(library_name()))
+        .env("VMS_TEST_MODULE", module)
         .env("VMS_TEST_HOST", build::program("VmsHost"))
         .env("VMS_TEST_LIBRARY_HOST", build::program("LibraryHost"))
         .env("VMS_TEST_FRAMEWORK_HOST", build::artifacts("FrameworkHost").join("FrameworkHost.exe"))
+        .env(
+            "VMS_TEST_DEMO_VMS",
+            build::target().join("debug/demo-vms").with_extension(std::env::consts::EXE_EXTENSION),
+        )
         .env("VMS_TEST_PEER", build::artifacts("PeerModule").join("PeerModule.psd1"))
         .env("VMS_TEST_COLLECTOR", collector.url());
     let (success, printed) = listen(&mut command)?;
@@ -156,20 +206,17 @@ fn managed(built: &Built, tally: &mut Tally) -> Outcome<()> {
 }
 
 /// The same tests, published for Windows.
-fn managed_on_windows(built: &Built, native: &Path, tally: &mut Tally) -> Outcome<()> {
-    let tests = build::windows_program("Vms.Telemetry.Tests", "tests/Vms.Telemetry.Tests")?;
-    let host = build::windows_program("VmsHost", "hosts/VmsHost")?;
-    let library_host = build::windows_program("LibraryHost", "hosts/LibraryHost")?;
-    // The library lies beside a program that uses it.
-    let beside = library_host.with_file_name(windows::LIBRARY);
-    tools::copy(&native.join(windows::LIBRARY), &beside)?;
+fn managed_on_windows(module: &Path, consumer: &mut Command, tally: &mut Tally) -> Outcome<()> {
+    let tests = build::windows_program(&mut tools::dotnet(), "Vms.Telemetry.Tests", "tests/Vms.Telemetry.Tests")?;
+    let host = build::windows_program(&mut tools::dotnet(), "VmsHost", "hosts/VmsHost")?;
+    let library_host = build::windows_program(consumer, "LibraryHost", "hosts/LibraryHost")?;
     let collector = collector()?;
     let variables = [
-        ("VMS_TEST_MODULE", windows::path(&built.module)),
-        ("VMS_TEST_NATIVE", windows::path(&native.join(windows::LIBRARY))),
+        ("VMS_TEST_MODULE", windows::path(module)),
         ("VMS_TEST_HOST", windows::path(&host)),
         ("VMS_TEST_LIBRARY_HOST", windows::path(&library_host)),
         ("VMS_TEST_FRAMEWORK_HOST", windows::path(&build::artifacts("FrameworkHost").join("FrameworkHost.exe"))),
+        ("VMS_TEST_DEMO_VMS", windows::path(&windows::target().join("debug/demo-vms.exe"))),
         ("VMS_TEST_PEER", windows::path(&build::artifacts("PeerModule").join("PeerModule.psd1"))),
         ("VMS_TEST_COLLECTOR", collector.url()),
         ("VMS_TEST_WINE", "1".to_owned()),
@@ -184,6 +231,9 @@ fn managed_on_windows(built: &Built, native: &Path, tally: &mut Tally) -> Outcom
 
 /// This computer's system.
 const HERE: System = if cfg!(windows) { System::Windows } else { System::Here };
+
+/// Builds the VMS that the managed tests connect to.
+const DEMO_VMS: [&str; 4] = ["build", "--locked", "--package", "demo-vms"];
 
 /// The runner of the managed tests: without a logo and colours its lines can be read; the report's path follows.
 const RUNNER: [&str; 3] = ["-noLogo", "-noColor", "-result-xml"];

@@ -78,6 +78,13 @@ pub fn listen(command: &mut Command) -> Outcome<(bool, String)> {
     Ok((status.success(), heard))
 }
 
+/// Runs a command to its end and gives what it printed; what it complains about is shown.
+pub fn output(command: &mut Command) -> Outcome<Vec<u8>> {
+    let program = name(command);
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| missing(&program, &error))?;
+    if output.status.success() { Ok(output.stdout) } else { Err(format!("{program} failed: {command:?}")) }
+}
+
 fn name(command: &Command) -> String {
     let program = Path::new(command.get_program());
     program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()

@@ -2,17 +2,23 @@
 //! packages, and run under Wine.
 
 use std::env;
+#[cfg(unix)]
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[cfg(unix)]
+use crate::tools::output;
 use crate::tools::{Outcome, cargo, root, run};
 
-const TARGET: &str = "x86_64-pc-windows-gnu";
+pub const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Debian's compiler, which comes with the sources of the standard library.
-const COMPILER: &str = "/usr/bin/rustc";
-const LINKER: &str = "x86_64-w64-mingw32-gcc";
+pub const COMPILER: &str = "/usr/bin/rustc";
+pub const LINKER: &str = "x86_64-w64-mingw32-gcc";
+/// Makes import libraries.
+pub const IMPORT_LIBRARY_TOOL: &str = "llvm-dlltool";
 /// Debian's packages for all of it.
-const PACKAGES: &str = "rustc-web rust-web-src gcc-mingw-w64-x86-64 debootstrap";
+const PACKAGES: &str = "rustc-web rust-web-src gcc-mingw-w64-x86-64 llvm debootstrap";
 
 /// Name of the folder of Windows files, as .NET has it.
 pub const RUNTIME_IDENTIFIER: &str = "win-x64";
@@ -28,6 +34,13 @@ pub fn missing_to_build() -> Option<String> {
     let has_tools = has_sources && Command::new(LINKER).arg("--version").output().is_ok();
     (!cfg!(windows) && !has_tools)
         .then(|| format!("the Windows half needs Debian's packages: apt-get install {PACKAGES}"))
+}
+
+/// Says what is missing for packing on this system; `None`: nothing.
+pub fn missing_to_package() -> Option<String> {
+    let has_tool = cfg!(windows) || Command::new(IMPORT_LIBRARY_TOOL).output().is_ok();
+    missing_to_build()
+        .or_else(|| (!has_tool).then(|| format!("{IMPORT_LIBRARY_TOOL} is missing: apt-get install llvm")))
 }
 
 /// Says what is missing for running Windows programs on this system; `None`: nothing, or it can be made.
@@ -51,14 +64,19 @@ pub fn windows_cargo(subcommand: &str) -> Command {
         command.args(["--target", TARGET, "-Zbuild-std=std,panic_unwind"]);
         command.env("RUSTC", COMPILER).env("RUSTC_BOOTSTRAP", "1");
         command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", LINKER);
-        command.env("CARGO_TARGET_DIR", target());
+        command.env("CARGO_TARGET_DIR", cross_target());
     }
     command
 }
 
-/// Where cargo leaves the files for Windows.
-fn target() -> PathBuf {
+/// Where all that is cross-built lies.
+fn cross_target() -> PathBuf {
     crate::build::target().join("windows")
+}
+
+/// Where cargo leaves the files for Windows, by profile.
+pub fn target() -> PathBuf {
+    if cfg!(windows) { crate::build::target() } else { cross_target().join(TARGET) }
 }
 
 /// Builds the DLL and gives its path.
@@ -67,8 +85,37 @@ pub fn library() -> Outcome<PathBuf> {
         return Err(words);
     }
     let what = ["--release", "--locked", "--package", "vms-telemetry", "--lib", "--crate-type", "cdylib"];
-    run(windows_cargo("rustc").args(what))?;
-    Ok(target().join(TARGET).join("release").join(LIBRARY))
+    let mut command = windows_cargo("rustc");
+    gather_imports(&mut command)?;
+    run(crate::build::reproducible(&mut command)?.args(what))?;
+    Ok(target().join("release").join(LIBRARY))
+}
+
+/// Has all import libraries below the target folder. GNU's linker sorts imports by the paths of the files that they come
+/// from; so the order within the DLL is the same wherever the repository lies.
+#[cfg(unix)]
+fn gather_imports(command: &mut Command) -> Outcome<()> {
+    let found = output(Command::new(LINKER).arg("-print-file-name=libkernel32.a"))?;
+    let found = PathBuf::from(String::from_utf8_lossy(&found).trim());
+    let of_system = found.parent().ok_or_else(|| format!("{LINKER} has no import libraries"))?;
+    // The compiler's own are in its folder for temporary files.
+    let (libraries, temporary) = (cross_target().join("libraries"), cross_target().join("temporary"));
+    let failed = |error: std::io::Error| format!("{} cannot be prepared: {error}", cross_target().display());
+    fs::create_dir_all(&temporary).map_err(failed)?;
+    if fs::read_link(&libraries).ok().as_deref() != Some(of_system) {
+        match fs::remove_file(&libraries) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => std::os::unix::fs::symlink(of_system, &libraries).map_err(failed)?,
+        }
+    }
+    command.env("TMPDIR", temporary).env("VMS_IMPORT_LIBRARIES", libraries);
+    Ok(())
+}
+
+/// Microsoft's linker needs no help.
+#[cfg(windows)]
+fn gather_imports(_: &mut Command) -> Outcome<()> {
+    Ok(())
 }
 
 /// Compiles a C program of `tests/c` for Windows, as the tests cannot do it themselves under Wine.
