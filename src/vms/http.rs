@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use ureq::{Agent, RequestBuilder};
 use zeroize::Zeroizing;
 
 use super::address::Origin;
@@ -60,7 +60,6 @@ impl Http {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(transport::USER_AGENT)
             .accept("application/json")
             .accept_encoding("")
@@ -84,7 +83,7 @@ impl Http {
             bearer.set_sensitive(true);
             request = request.header(AUTHORIZATION, bearer);
         }
-        let sent = self.limited(request.config(), until)?.build().call();
+        let sent = self.limited(request, until)?.call();
         self.answer(sent)
     }
 
@@ -95,7 +94,7 @@ impl Http {
     pub fn post(&self, path: &str, form: &str, until: Instant) -> Result<Answer, Failure> {
         let request = self.agent.post(format!("{}{path}", self.origin));
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let sent = self.limited(request.config(), until)?.build().send(form);
+        let sent = self.limited(request, until)?.send(form);
         self.answer(sent)
     }
 
@@ -107,14 +106,11 @@ impl Http {
 
     /// Limits a request: as a whole to what is left, and to half of that where nobody is there, so that there is time for
     /// something else.
-    fn limited<Scope: ConfigScope>(
-        &self,
-        config: ConfigBuilder<Scope>,
-        until: Instant,
-    ) -> Result<ConfigBuilder<Scope>, Failure> {
+    fn limited<Any>(&self, request: RequestBuilder<Any>, until: Instant) -> Result<RequestBuilder<Any>, Failure> {
         let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
         let left = left.ok_or_else(|| self.failure(Kind::Timeout, "no answer came in time"))?;
-        Ok(config.timeout_global(Some(left)).timeout_connect(Some(CONNECT_TIMEOUT.min(left / 2))))
+        let reach = CONNECT_TIMEOUT.min(left / 2);
+        Ok(request.config().timeout_global(Some(left)).timeout_connect(Some(reach)).build())
     }
 
     /// Puts a failure of this server into words.

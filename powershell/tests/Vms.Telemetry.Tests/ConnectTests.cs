@@ -97,6 +97,17 @@ public sealed class ConnectTests
         await Fails(sandbox, vms.Address, with, id, category);
     }
 
+    /// <summary>Functions pass switches on as values: a basic user's password is not taken for one then.</summary>
+    [Fact]
+    public async Task P3_P4_a_switch_that_says_no_is_as_none()
+    {
+        using var sandbox = new Sandbox();
+        using var vms = await DemoVms.Start(sandbox);
+
+        var with = "-BasicUser:$false -Credential " + DemoVms.Credential("reader");
+        await Fails(sandbox, vms.Address, with, "VmsLogonRefused", "AuthenticationError");
+    }
+
     [Theory]
     [InlineData("wrong", "VmsLogonRefused", "AuthenticationError")]
     [InlineData("old-" + DemoVms.Token, "VmsLogonRefused", "AuthenticationError")]
