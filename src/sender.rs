@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::paths::Paths;
 use crate::settings;
 use crate::spool::{Entry, Spool};
-use crate::transport::{Https, NoAnswer, ProxyChoice, Transport, verdict};
+use crate::transport::{Https, NoAnswer, ProxyChoice, Transport, Verdict, verdict};
 
 /// Most events in one request.
 const BATCH_EVENTS: usize = 100;
@@ -67,7 +67,7 @@ pub struct Memory {
     pub next_attempt: Option<i64>,
     /// When the service last took events, in seconds since 1970.
     pub last_sent: Option<i64>,
-    /// Why the last attempt failed, in words.
+    /// Why the last attempt failed, or what of it was refused for good, in words.
     pub last_failure: Option<String>,
 }
 
@@ -175,20 +175,23 @@ impl Delivery {
         durable::write(&self.memory_file(), &content, Sync::No)
     }
 
-    /// Sends all that waits, batch after batch, until nothing does, a request fails or telemetry is off.
+    /// Sends all that waits, batch after batch, until nothing does, a request fails or telemetry is off. `clock` is asked
+    /// again and again: a pause begins when its request ended.
     ///
     /// # Errors
     /// [`Error::File`] where the spool cannot be worked with; nothing is sent then.
-    pub fn attempt(&self, transport: &mut dyn Transport, now: DateTime<Utc>) -> Result<Next> {
+    pub fn attempt(&self, transport: &mut dyn Transport, clock: impl Fn() -> DateTime<Utc>) -> Result<Next> {
         if !self.consents() || self.spool.entries()?.is_empty() {
             return self.settle();
         }
-        let _lock = durable::lock(&self.spool.folder().join("sender.lock"), Hold::Alone)?;
-        durable::remove_strays(self.spool.folder(), now);
+        let _lock = self.alone()?;
+        durable::remove_strays(self.spool.folder(), clock());
         loop {
             if !self.consents() {
                 return self.settle();
             }
+            // Waiting for the lock took time, and so did the request before this one.
+            let now = clock();
             let memory = self.memory();
             if let Some(time) = pause(&memory, now) {
                 return Ok(Next::At(time));
@@ -205,24 +208,41 @@ impl Delivery {
                 // What could not be removed afterwards would be sent again and again.
                 outcome => outcome?,
             }
-            let (keep, trouble, wait) = match transport.post(&gzip(&body)) {
+            let answer = transport.post(&gzip(&body));
+            let now = clock();
+            let mut verdict = match answer {
                 Err(NoAnswer::Withdrawn) => {
                     // Where this fails, an attempt too many is remembered, and the spool is emptied all the same.
                     let _ = self.remember(memory);
                     continue;
                 }
-                Err(NoAnswer::Failed(words)) => (vec![true; entries.len()], Some(words), None),
-                Ok(answer) => {
-                    let verdict = verdict(&answer, entries.len(), now);
-                    (verdict.keep, verdict.trouble, verdict.wait)
-                }
+                Err(NoAnswer::Failed(words)) => Verdict::failed(entries.len(), words),
+                Ok(answer) => verdict(&answer, entries.len(), now),
             };
-            let sent = keep.contains(&false) && trouble.as_ref().is_none_or(|_| keep.contains(&true));
-            let done = entries.iter().zip(&keep).filter(|(_, keep)| !**keep);
-            let stuck = done.filter(|(entry, _)| self.spool.remove(entry).is_err()).count();
-            let trouble = trouble.or_else(|| (stuck > 0).then(|| "what was sent cannot be removed".to_owned()));
-            self.remember(memory.after(sent, trouble, wait, now))?;
+            for (entry, keep) in entries.iter().zip(&mut verdict.keep).filter(|(_, keep)| !**keep) {
+                if self.spool.remove(entry).is_err() {
+                    *keep = true;
+                    verdict.trouble = Some("what was sent cannot be removed".to_owned());
+                }
+            }
+            self.remember(memory.after(verdict, now))?;
         }
+    }
+
+    /// Takes the lock under which requests are made, and memories are written.
+    fn alone(&self) -> Result<File> {
+        durable::lock(&self.spool.folder().join("sender.lock"), Hold::Alone)
+    }
+
+    /// Remembers why no request can be made, for the user to see.
+    fn explain(&self, words: String) -> Result<Next> {
+        if self.consents() {
+            let _lock = self.alone()?;
+            if self.consents() {
+                self.remember(Memory { last_failure: Some(words), ..self.memory() })?;
+            }
+        }
+        self.settle()
     }
 
     /// Leaves nothing to be sent where telemetry is off; touches nothing else.
@@ -271,19 +291,21 @@ impl Memory {
 
     fn fail(mut self, words: String, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
         self.failures = self.failures.saturating_add(1);
-        let pause = wait.unwrap_or_else(|| backoff(self.failures, random()));
+        // A server that asks for no pause at all gets one as well.
+        let pause = wait.filter(|wait| !wait.is_zero()).unwrap_or_else(|| backoff(self.failures, random()));
         self.next_attempt = Some(now.timestamp().saturating_add_unsigned(pause.as_secs()));
         self.last_failure = Some(words);
         self
     }
 
-    fn after(mut self, sent: bool, trouble: Option<String>, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
-        if sent {
+    fn after(mut self, verdict: Verdict, now: DateTime<Utc>) -> Self {
+        if verdict.taken {
             self.last_sent = Some(now.timestamp());
         }
-        match trouble {
-            None => Self { last_sent: self.last_sent, ..Self::default() },
-            Some(words) => Self { begun: 0, ..self }.fail(words, wait, now),
+        match verdict.trouble {
+            Some(words) if verdict.keep.contains(&true) => Self { begun: 0, ..self }.fail(words, verdict.wait, now),
+            // What was refused for good makes nobody wait.
+            words => Self { last_sent: self.last_sent, last_failure: words, ..Self::default() },
         }
     }
 }
@@ -378,6 +400,13 @@ impl Sender {
         }
     }
 
+    /// Wakes the thread where one runs: with telemetry off it finds nothing to wait for, and ends.
+    pub fn wake(&self) {
+        let mut state = self.shared.state();
+        state.kicked |= state.running;
+        self.shared.wake.notify_all();
+    }
+
     /// Tells whether the thread runs at this moment.
     pub fn is_running(&self) -> bool {
         self.shared.state().running
@@ -396,8 +425,7 @@ impl Sender {
 
 /// The thread: attempt, wait, attempt, until nothing waits.
 fn run(delivery: &Arc<Delivery>, shared: &Shared) {
-    // A panic here must not leave `running` behind: later events would never go out.
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         loop {
             let (mut track, proxy) = shared.gather();
             let next = attempt(delivery, &mut track, &proxy);
@@ -420,24 +448,24 @@ fn run(delivery: &Arc<Delivery>, shared: &Shared) {
             }
         }
     }));
-    shared.state().running = false;
+    // A panic must not leave `running` behind: later events would never go out. Else it was said under the lock already,
+    // and the next thread may run by now.
+    if outcome.is_err() {
+        shared.state().running = false;
+    }
 }
 
 /// One attempt on the real network. What fails before the network is tried again at the next kick.
 fn attempt(delivery: &Arc<Delivery>, track: &mut Uri, proxy: &ProxyChoice) -> Next {
     let gate = delivery.clone();
     let permit = Arc::new(move || gate.permit());
-    match Https::new(track.clone(), proxy, &delivery.environment, permit) {
+    let outcome = match Https::new(track.clone(), proxy, &delivery.environment, permit) {
         Ok(mut transport) => {
-            let next = delivery.attempt(&mut transport, Utc::now()).unwrap_or(Next::Rest);
+            let outcome = delivery.attempt(&mut transport, Utc::now);
             track.clone_from(transport.track());
-            next
+            outcome
         }
-        Err(words) => {
-            let memory = Memory { last_failure: Some(words), ..delivery.memory() };
-            // The reason is for the user to see; that it cannot be stored changes nothing.
-            let _ = delivery.remember(memory);
-            Next::Rest
-        }
-    }
+        Err(words) => delivery.explain(words),
+    };
+    outcome.unwrap_or(Next::Rest)
 }

@@ -374,11 +374,13 @@ impl Session {
     /// Switches telemetry off for this user because a VMS forbids it (C6). Where that cannot be stored it holds for this
     /// session at least.
     fn obey_policy(&self, inner: &mut Inner) -> Result<()> {
-        let delivery = self.work()?.sender.delivery();
+        let sender = &self.work()?.sender;
         if let Err(error) = self.store(Settings { telemetry: Some(false), by_policy: true, log: None }, inner) {
-            delivery.refuse(true);
+            sender.delivery().refuse(true);
             inner.failure = Some(error.to_string());
-            return delivery.spool.purge();
+            let purged = sender.delivery().spool.purge();
+            sender.wake();
+            return purged;
         }
         Ok(())
     }
@@ -442,7 +444,9 @@ impl Session {
                 change()?;
                 // A NewSession that was never sent is sent when telemetry is on again (C4).
                 inner.announced &= !self.waits_to_be_announced(delivery);
-                delivery.spool.purge()
+                let purged = delivery.spool.purge();
+                work.sender.wake();
+                purged
             }
             None => change(),
         }

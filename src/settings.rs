@@ -10,13 +10,16 @@ use chrono::Utc;
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use jsonc_parser::errors::ParseError;
-use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use jsonc_parser::tokens::Token;
+use jsonc_parser::{CollectOptions, ParseOptions, Scanner, ScannerOptions, parse_to_ast};
 
 use crate::durable::{self, Hold, Sync};
 use crate::error::{Error, Result};
 
 /// Largest settings file that is read, in bytes: far beyond any real one.
 const SIZE_LIMIT: u64 = 1 << 20;
+/// Deepest nesting that is read: as deep as .NET's own reader goes. The parser would go deeper than a small stack is.
+const DEPTH_LIMIT: usize = 64;
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
 const SECTION: &str = "ApplicationInsights";
@@ -107,6 +110,7 @@ fn options() -> ParseOptions {
 
 fn parse(text: &str) -> std::result::Result<Settings, Problem> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    check_depth(text)?;
     let root = parse_to_ast(text, &CollectOptions::default(), &options())
         .map_err(|error| Problem::parse(&error))?
         .value
@@ -129,6 +133,26 @@ fn parse(text: &str) -> std::result::Result<Settings, Problem> {
         }
     }
     Ok(settings)
+}
+
+/// Refuses a text that is nested too deeply. What else is wrong with it the parser says, which gets no further than this.
+fn check_depth(text: &str) -> std::result::Result<(), Problem> {
+    let mut scanner = Scanner::new(text, &ScannerOptions::default());
+    let mut depth = 0_usize;
+    while let Ok(Some(token)) = scanner.scan() {
+        depth = match token {
+            Token::OpenBrace | Token::OpenBracket => depth + 1,
+            Token::CloseBrace | Token::CloseBracket => depth.saturating_sub(1),
+            _ => depth,
+        };
+        if depth > DEPTH_LIMIT {
+            let before = &text[..scanner.token_start()];
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            let what = format!("it is nested more than {DEPTH_LIMIT} levels deep");
+            return Err(Problem { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, what });
+        }
+    }
+    Ok(())
 }
 
 fn members<'o, 'a>(object: &'o Object<'a>, name: &'static str) -> impl Iterator<Item = &'o Value<'a>> {
@@ -216,6 +240,22 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+
+    /// A background thread has a small stack, and so may the host's.
+    #[test]
+    fn f5_a_file_that_is_nested_too_deeply_is_refused_with_its_place() {
+        let nested = |levels: usize| format!("{{\n\"x\": {}1{}\n}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        assert_eq!(parse(&nested(DEPTH_LIMIT)).unwrap(), Settings::default());
+        for text in [nested(DEPTH_LIMIT + 1), nested(400_000), "[".repeat(1 << 20), r#"{"x":"#.repeat(100_000)] {
+            let small = std::thread::Builder::new().stack_size(64 * 1024);
+            let problem =
+                small.spawn(move || edit(Some(&text), Settings::default()).unwrap_err()).unwrap().join().unwrap();
+            assert_eq!(problem.what, "it is nested more than 64 levels deep");
+            assert!(problem.line > 0 && problem.column > DEPTH_LIMIT, "{problem:?}");
+        }
+        let flat = format!("{{\"x\": [\"{}\", {}1] }}", "[".repeat(100), "[1], /* [ */ ".repeat(100));
+        assert_eq!(parse(&flat).unwrap(), Settings::default());
+    }
 
     #[test]
     fn f2_reads_what_dotnet_reads() {

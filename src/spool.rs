@@ -15,7 +15,8 @@
 //!    when the process ends.
 //! 5. Two processes make room at once: both remove the oldest; removing what is gone is no failure.
 //! 6. The file was changed or damaged: it does not parse into the closed table of fields, or has another length than
-//!    its name says, and is removed. One that cannot be removed is passed by, for the next to be sent or to make room.
+//!    its name says, and is removed. One that the system does not let us read or remove is passed by, for the next to be
+//!    sent or to make room.
 //! 7. Opting out happens while an event is written: see [`crate::session`]. While a request begins: see
 //!    [`crate::sender`].
 //! 8. The clock jumps: an event from the future is sent as of now, a pause that no answer can have caused is ignored, and
@@ -152,9 +153,12 @@ impl Spool {
     /// # Errors
     /// [`Error::File`].
     pub fn read(&self, entry: &Entry, now: DateTime<Utc>) -> Result<Option<Event>> {
+        let is_of_system = |error: &Error| matches!(error, Error::File { cause, .. } if cause.raw_os_error().is_some());
         let content = match durable::read(&self.path(entry), entry.bytes) {
             Ok(None) => return Ok(None),
             Ok(Some(content)) if content.len() as u64 == entry.bytes => content,
+            // What the system keeps from us at this moment is not damaged.
+            Err(error) if is_of_system(&error) => return Err(error),
             _ => Vec::new(),
         };
         match serde_json::from_slice(&content) {
@@ -270,6 +274,23 @@ mod tests {
         spool.purge().unwrap();
         assert_eq!(spool.entries().unwrap(), []);
         assert_eq!(fs::read_dir(spool.folder()).unwrap().count(), 4);
+    }
+
+    /// A link to itself cannot be opened, whoever one is.
+    #[cfg(unix)]
+    #[test]
+    fn d1_what_cannot_be_opened_is_not_taken_for_damaged() {
+        let (_home, spool) = spool();
+        let now = DateTime::from_timestamp_micros(3_000).unwrap();
+        let event = event(1);
+        let entry = spool.put(&event).unwrap();
+        let (path, aside) = (spool.path(&entry), spool.folder().join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        assert!(spool.read(&entry, now).is_err());
+        assert!(path.is_symlink());
+        fs::rename(&aside, &path).unwrap();
+        assert_eq!(spool.read(&entry, now).unwrap(), Some(event));
     }
 
     #[test]

@@ -296,32 +296,39 @@ impl<In: Connection> Connection for Gated<In> {
 pub struct Verdict {
     /// For each item in order: whether it is tried again later.
     pub keep: Vec<bool>,
-    /// Why the next request must wait; `None` where it need not.
+    /// Whether the service took any of them.
+    pub taken: bool,
+    /// What went wrong, in words. The next request must wait where anything is kept.
     pub trouble: Option<String>,
     /// How long it must wait at least, if the server said so.
     pub wait: Option<Duration>,
 }
 
+impl Verdict {
+    /// Nobody answered: all is kept.
+    pub fn failed(count: usize, words: String) -> Self {
+        Self { keep: vec![true; count], taken: false, trouble: Some(words), wait: None }
+    }
+}
+
 /// Judges an answer to a batch of `count` items (D4).
 pub fn verdict(answer: &Answer, count: usize, now: DateTime<Utc>) -> Verdict {
-    let all = |keep, trouble: Option<&str>| Verdict {
-        keep: vec![keep; count],
-        trouble: trouble.map(|what| format!("{what} (HTTP {})", answer.status)),
-        wait: retry_after(answer, now),
-    };
+    let words = |what: &str| format!("{what} (HTTP {})", answer.status);
+    let later = |what: &str| Verdict { wait: retry_after(answer, now), ..Verdict::failed(count, words(what)) };
     match answer.status {
         206 => partial(answer, count, now),
-        200..=299 => Verdict { keep: vec![false; count], trouble: None, wait: None },
-        401 | 403 => all(true, Some("the service, or something on the way to it, refused access")),
-        408 | 500 | 502 | 503 | 504 => all(true, Some("the service is out of order for the moment")),
-        429 => all(true, Some("the service asks for patience")),
+        200..=299 => Verdict { keep: vec![false; count], taken: true, trouble: None, wait: None },
+        401 | 403 => later("the service, or something on the way to it, refused access"),
+        408 | 500 | 502 | 503 | 504 => later("the service is out of order for the moment"),
+        429 => later("the service asks for patience"),
         439 => {
-            let mut verdict = all(true, Some("the service's quota is used up"));
-            verdict.wait = verdict.wait.max(Some(QUOTA_WAIT));
-            verdict
+            let verdict = later("the service's quota is used up");
+            Verdict { wait: verdict.wait.max(Some(QUOTA_WAIT)), ..verdict }
         }
-        300..=399 => all(true, Some("the service points elsewhere")),
-        _ => all(false, None),
+        300..=399 => later("the service points elsewhere"),
+        _ => {
+            Verdict { keep: vec![false; count], ..Verdict::failed(count, words("the service refused events for good")) }
+        }
     }
 }
 
@@ -332,7 +339,7 @@ const QUOTA_WAIT: Duration = Duration::from_secs(3600);
 #[derive(Deserialize)]
 struct Report {
     #[serde(default)]
-    errors: Vec<Refusal>,
+    errors: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -344,14 +351,16 @@ struct Refusal {
 
 fn partial(answer: &Answer, count: usize, now: DateTime<Utc>) -> Verdict {
     let report: Report = serde_json::from_slice(&answer.body).unwrap_or(Report { errors: Vec::new() });
-    let mut keep = vec![false; count];
-    for refusal in report.errors {
-        if let (408 | 429 | 439 | 500 | 503, Some(item)) = (refusal.status_code, keep.get_mut(refusal.index)) {
-            *item = true;
+    let (mut keep, mut refused) = (vec![false; count], vec![false; count]);
+    // One that makes no sense says nothing about the others.
+    for Refusal { index, status_code } in report.errors.into_iter().filter_map(|one| serde_json::from_value(one).ok()) {
+        if let (Some(keep), Some(refused)) = (keep.get_mut(index), refused.get_mut(index)) {
+            *keep |= matches!(status_code, 408 | 429 | 439 | 500 | 503);
+            *refused = true;
         }
     }
-    let trouble = keep.contains(&true).then(|| "the service took only a part (HTTP 206)".to_owned());
-    Verdict { wait: trouble.as_ref().and_then(|_| retry_after(answer, now)), keep, trouble }
+    let trouble = refused.contains(&true).then(|| "the service took only a part (HTTP 206)".to_owned());
+    Verdict { taken: refused.contains(&false), wait: retry_after(answer, now), keep, trouble }
 }
 
 /// Reads `Retry-After`, which comes as seconds or as a date.
@@ -375,28 +384,32 @@ mod tests {
     #[test]
     fn d4_what_each_status_means() {
         let table = [
-            (200, false, false),
-            (202, false, false),
+            (200, false, true),
+            (202, false, true),
             (400, false, false),
             (402, false, false),
             (404, false, false),
             (405, false, false),
             (413, false, false),
             (501, false, false),
-            (302, true, true),
-            (401, true, true),
-            (403, true, true),
-            (408, true, true),
-            (429, true, true),
-            (439, true, true),
-            (500, true, true),
-            (502, true, true),
-            (503, true, true),
-            (504, true, true),
+            (302, true, false),
+            (401, true, false),
+            (403, true, false),
+            (408, true, false),
+            (429, true, false),
+            (439, true, false),
+            (500, true, false),
+            (502, true, false),
+            (503, true, false),
+            (504, true, false),
         ];
-        for (status, kept, waits) in table {
+        for (status, kept, taken) in table {
             let verdict = verdict(&answer(status, "", None), 2, Utc::now());
-            assert_eq!((verdict.keep, verdict.trouble.is_some()), (vec![kept; 2], waits), "{status}");
+            assert_eq!(
+                (verdict.keep, verdict.taken, verdict.trouble.is_none()),
+                (vec![kept; 2], taken, taken),
+                "{status}"
+            );
         }
     }
 
@@ -413,12 +426,30 @@ mod tests {
                 [false; 3],
             ),
             (r#"{"errors":[{"index":-1,"statusCode":500}]}"#, [false; 3]),
+            (
+                r#"{"errors":[{"index":-1,"statusCode":400},{},null,{"index":1,"statusCode":500},{"index":2,"statusCode":99999}]}"#,
+                [false, true, false],
+            ),
             (r#"{"itemsReceived":3,"itemsAccepted":3}"#, [false; 3]),
             ("nonsense", [false; 3]),
             ("", [false; 3]),
         ];
         for (body, keep) in table {
             assert_eq!(verdict(&answer(206, body, None), 3, Utc::now()).keep, keep, "{body}");
+        }
+    }
+
+    #[test]
+    fn d4_a_partial_answer_took_what_it_does_not_refuse() {
+        let table = [
+            (r#"{"errors":[{"index":0,"statusCode":400}]}"#, true, true),
+            (r#"{"errors":[{"index":0,"statusCode":400},{"index":1,"statusCode":500}]}"#, false, true),
+            (r#"{"errors":[{"index":5,"statusCode":400}]}"#, true, false),
+            ("", true, false),
+        ];
+        for (body, taken, troubled) in table {
+            let verdict = verdict(&answer(206, body, None), 2, Utc::now());
+            assert_eq!((verdict.taken, verdict.trouble.is_some()), (taken, troubled), "{body}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use common::child::{self, Host};
 use common::{Home, arrived, connection, key, settle, wait_until};
-use vms_collector::{Collector, closed_port};
+use vms_collector::{Collector, Reply, RetryAfter, closed_port};
 use vms_telemetry::config::{Environment, Layer};
 use vms_telemetry::durable::{self, Hold};
 use vms_telemetry::event::{Event, Kind};
@@ -23,6 +23,18 @@ use vms_telemetry::transport::{Answer, NoAnswer, Transport};
 #[ignore = "a child process of the other tests"]
 fn a_child_in_its_role() {
     child::serve();
+}
+
+/// D8: nothing is pending any more, so there is nothing to wait for.
+#[test]
+fn c3_d8_the_thread_that_waits_for_its_next_attempt_ends_with_a_no() {
+    let (home, collector) = (Home::new(), Collector::start().unwrap());
+    collector.always(Reply::RetryAfter(503, RetryAfter::Seconds(3600)));
+    let session = home.session(&collector.connection_string(&key()), &[]);
+    wait_until(|| session.state().delivery.failures > 0);
+    assert!(session.is_sending(), "its next attempt comes in an hour");
+    session.set_config(Change { telemetry: Some(false), ..Change::default() }).unwrap();
+    wait_until(|| !session.is_sending());
 }
 
 /// Rows: what the settings file says. Columns: what `VMS_ApplicationInsights__Enabled` says, first without, then with
@@ -313,7 +325,7 @@ fn four_processes(opts_out: bool) -> (Home, Collector, String, Vec<Host>) {
     };
     let stop = std::time::Instant::now() + common::PATIENCE;
     while !start() && std::time::Instant::now() < stop {
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(2));
     }
     let collector = collector.expect("the port is free again");
     drop(lock);
@@ -419,7 +431,7 @@ fn c3_c4_c5_f4_a_killed_opt_out_leaves_the_old_state_or_the_new_one() {
                 assert!(!session.is_sending());
                 if round % 2 == 0 {
                     let delivery = Delivery::new(&home.paths(), Environment::default(), destination.parse().unwrap());
-                    delivery.attempt(&mut Forbidden, Utc::now()).unwrap();
+                    delivery.attempt(&mut Forbidden, Utc::now).unwrap();
                     assert_eq!(home.spool().entries().unwrap(), []);
                 }
                 // Not even opting in again brings back what was there before.

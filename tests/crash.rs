@@ -169,7 +169,7 @@ fn d1_d3_i4_killed_processes_lose_nothing() {
         let permit = || Ok(tempfile::tempfile().unwrap());
         let (track, environment) = (delivery.destination.track.clone(), Environment::default());
         let mut transport = Https::new(track, &ProxyChoice::Direct, &environment, std::sync::Arc::new(permit)).unwrap();
-        assert_eq!(delivery.attempt(&mut transport, chrono::Utc::now()).unwrap(), Next::Rest);
+        assert_eq!(delivery.attempt(&mut transport, chrono::Utc::now).unwrap(), Next::Rest);
     }
     let received = collector.wait_for(Some(&key), events.len(), PATIENCE);
     let counts = counts(&received);

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
@@ -28,6 +29,7 @@ struct Left {
     requests: usize,
     words: Option<String>,
     pause: Option<i64>,
+    has_sent: bool,
 }
 
 /// Makes one attempt with three events against such a reply.
@@ -40,7 +42,7 @@ fn attempt(replies: &[Reply]) -> Left {
     }
     let mut transport = delivery_transport(&delivery);
     let now = Utc::now();
-    let next = delivery.attempt(&mut transport, now).unwrap();
+    let next = delivery.attempt(&mut transport, || now).unwrap();
     let pause = match next {
         Next::Rest => None,
         Next::At(time) => Some((time - now).num_seconds() + 1),
@@ -50,6 +52,7 @@ fn attempt(replies: &[Reply]) -> Left {
         pending: delivery.spool.entries().unwrap().len(),
         accepted: collector.accepted_for(&key).len(),
         requests: collector.requests(),
+        has_sent: delivery.memory().last_sent.is_some(),
         words: delivery.memory().last_failure,
         pause,
     }
@@ -76,13 +79,16 @@ fn event(time: DateTime<Utc>) -> Event {
 fn d4_what_is_taken_is_gone() {
     let left = attempt(&[Reply::Normal]);
     assert_eq!((left.pending, left.accepted, left.requests, left.words, left.pause), (0, 3, 1, None, None));
+    assert!(left.has_sent);
 }
 
 #[test]
 fn d4_a_permanent_refusal_is_dropped() {
     for status in [400, 402, 404, 405, 413, 415] {
         let left = attempt(&[Reply::Status(status)]);
-        assert_eq!((left.pending, left.accepted, left.requests), (0, 0, 1), "{status}");
+        assert_eq!((left.pending, left.accepted, left.requests, left.pause), (0, 0, 1, None), "{status}");
+        assert_eq!(left.words, Some(format!("the service refused events for good (HTTP {status})")));
+        assert!(!left.has_sent, "{status}");
     }
 }
 
@@ -106,8 +112,40 @@ fn d4_retry_after_is_honoured_in_both_forms() {
         assert_eq!(left.pending, 3);
         assert!((least..=least + 3).contains(&left.pause.unwrap()), "{:?}", left.pause);
     }
-    let left = attempt(&[Reply::RetryAfter(503, RetryAfter::Text("soon".to_owned()))]);
-    assert!((10..=16).contains(&left.pause.unwrap()));
+    // What is no time, and no time at all, is as none: else the service would be called again and again.
+    for none in [RetryAfter::Text("soon".to_owned()), RetryAfter::Seconds(0)] {
+        let left = attempt(&vec![Reply::RetryAfter(503, none.clone()); 5]);
+        assert!((10..=16).contains(&left.pause.unwrap()), "{none:?}: {:?}", left.pause);
+        assert_eq!(left.requests, 1, "{none:?}");
+    }
+}
+
+/// Not from when the attempt began, which may have waited for others and sent much before.
+#[test]
+fn d4_d7_a_pause_begins_when_the_request_ended() {
+    let (home, now) = (Home::new(), Cell::new(Utc::now()));
+    let delivery = delivery(&home, &format!("InstrumentationKey={};IngestionEndpoint=http://127.0.0.1:1/", key()));
+    for index in 0..250 {
+        delivery.spool.put(&event(now.get() + TimeDelta::microseconds(index))).unwrap();
+    }
+    let mut service = Slow { now: &now, answers: vec![503, 200, 200] };
+    let Next::At(time) = delivery.attempt(&mut service, || now.get()).unwrap() else { panic!("it must wait") };
+    assert_eq!((time - now.get()).num_seconds() + 1, 30);
+    assert_eq!(delivery.spool.entries().unwrap().len(), 50);
+}
+
+/// A service that takes 20 seconds a request, and asks for a pause of 30.
+struct Slow<'a> {
+    now: &'a Cell<DateTime<Utc>>,
+    answers: Vec<u16>,
+}
+
+impl Transport for Slow<'_> {
+    fn post(&mut self, _: &[u8]) -> Result<Answer, NoAnswer> {
+        self.now.set(self.now.get() + TimeDelta::seconds(20));
+        let status = self.answers.pop().unwrap();
+        Ok(Answer { status, retry_after: Some("30".to_owned()), location: None, body: Vec::new() })
+    }
 }
 
 #[test]
@@ -149,7 +187,7 @@ fn d4_a_server_that_nobody_reaches_is_named_in_words_without_its_address() {
         let home = Home::new();
         let delivery = delivery(&home, &connection_string);
         delivery.spool.put(&event(Utc::now())).unwrap();
-        let next = delivery.attempt(&mut delivery_transport(&delivery), Utc::now()).unwrap();
+        let next = delivery.attempt(&mut delivery_transport(&delivery), Utc::now).unwrap();
         assert!(matches!(next, Next::At(_)));
         let said = delivery.memory().last_failure.unwrap();
         assert!(said.contains(words) && !said.contains("127"), "{said}");
@@ -174,7 +212,7 @@ fn d4_a_redirection_is_followed_remembered_and_bounded() {
     let home = Home::new();
     let delivery = delivery(&home, &circle.connection_string(&key));
     delivery.spool.put(&event(Utc::now())).unwrap();
-    assert!(matches!(delivery.attempt(&mut delivery_transport(&delivery), Utc::now()).unwrap(), Next::At(_)));
+    assert!(matches!(delivery.attempt(&mut delivery_transport(&delivery), Utc::now).unwrap(), Next::At(_)));
     assert_eq!((circle.requests(), delivery.spool.entries().unwrap().len()), (6, 1));
 }
 
@@ -185,8 +223,8 @@ fn d3_a_request_whose_answer_is_lost_is_sent_twice_at_worst() {
     let delivery = delivery(&home, &collector.connection_string(&key));
     delivery.spool.put(&event(Utc::now())).unwrap();
     let mut transport = delivery_transport(&delivery);
-    let Next::At(time) = delivery.attempt(&mut transport, Utc::now()).unwrap() else { panic!("it must wait") };
-    assert_eq!(delivery.attempt(&mut transport, time).unwrap(), Next::Rest);
+    let Next::At(time) = delivery.attempt(&mut transport, Utc::now).unwrap() else { panic!("it must wait") };
+    assert_eq!(delivery.attempt(&mut transport, || time).unwrap(), Next::Rest);
     assert_eq!(collector.accepted_for(&key).len(), 2);
 }
 
@@ -242,7 +280,7 @@ fn d5_c10_consent_withdrawn_while_the_server_is_reached_sends_no_byte() {
     let mut transport =
         vms_telemetry::transport::Https::new(track, &ProxyChoice::Direct, &environment, std::sync::Arc::new(permit))
             .unwrap();
-    assert_eq!(delivery.attempt(&mut transport, Utc::now()).unwrap(), Next::Rest);
+    assert_eq!(delivery.attempt(&mut transport, Utc::now).unwrap(), Next::Rest);
     assert_eq!(collector.requests(), 0);
     assert_eq!((delivery.spool.entries().unwrap(), delivery.memory()), (vec![], Memory::default()));
 }
@@ -260,19 +298,19 @@ fn d7_a_destination_that_answers_does_not_wait_for_one_that_does_not_and_neither
     working.spool.put(&event(now)).unwrap();
     let mut pauses = Vec::new();
     for delivery in &failing {
-        let Next::At(time) = delivery.attempt(&mut delivery_transport(delivery), now).unwrap() else {
+        let Next::At(time) = delivery.attempt(&mut delivery_transport(delivery), || now).unwrap() else {
             panic!("no pause")
         };
         pauses.push(time);
     }
     assert_eq!(working.memory(), Memory::default());
-    assert_eq!(working.attempt(&mut delivery_transport(&working), now).unwrap(), Next::Rest);
+    assert_eq!(working.attempt(&mut delivery_transport(&working), || now).unwrap(), Next::Rest);
     assert_eq!((collector.requests(), collector.accepted_for(&right).len()), (2, 1));
     assert_eq!(working.memory().last_sent, Some(now.timestamp()));
     // Each still knows its own pause.
     working.spool.put(&event(now)).unwrap();
     for (delivery, pause) in failing.iter().zip(pauses) {
-        assert_eq!(delivery.attempt(&mut delivery_transport(delivery), now).unwrap(), Next::At(pause));
+        assert_eq!(delivery.attempt(&mut delivery_transport(delivery), || now).unwrap(), Next::At(pause));
         assert_eq!(delivery.memory().failures, 1);
     }
     assert_eq!(collector.requests(), 2);
@@ -291,7 +329,7 @@ fn d7_d2_of_many_destinations_only_the_latest_are_remembered() {
         let delivery = delivery(&home, &format!("InstrumentationKey={}", key()));
         let mut network = BlackHole { attempts: Vec::new(), now };
         for _ in 0..2 {
-            delivery.attempt(&mut network, now).unwrap();
+            delivery.attempt(&mut network, || now).unwrap();
         }
         assert_eq!(network.attempts.len(), 1);
         sizes.push(std::fs::metadata(home.paths().spool().join("delivery.json")).unwrap().len());
@@ -327,7 +365,7 @@ fn d7_an_import_a_minute_for_a_month_makes_at_most_an_attempt_an_hour() {
             delivery.spool.put(&event(network.now)).unwrap();
         }
         let now = network.now;
-        assert!(matches!(delivery.attempt(&mut network, now).unwrap(), Next::At(_)));
+        assert!(matches!(delivery.attempt(&mut network, || now).unwrap(), Next::At(_)));
     }
     let day = |day: i64| {
         let (from, to) = (start + TimeDelta::days(day), start + TimeDelta::days(day + 1));
@@ -364,7 +402,7 @@ fn d7_attempts_that_their_process_does_not_survive_count_as_well() {
     for minute in 0..2 * 24 * 60 {
         network.now = start + TimeDelta::minutes(minute);
         let now = network.now;
-        let process = std::panic::AssertUnwindSafe(|| delivery.attempt(&mut network, now));
+        let process = std::panic::AssertUnwindSafe(|| delivery.attempt(&mut network, || now));
         let _ = std::panic::catch_unwind(process);
     }
     let first_day = network.attempts.iter().filter(|time| **time < start + TimeDelta::days(1)).count();
@@ -377,9 +415,9 @@ fn d7_attempts_that_their_process_does_not_survive_count_as_well() {
     let delivery = self::delivery(&home, &collector.connection_string(&key()));
     for _ in 0..3 {
         delivery.spool.put(&event(start)).unwrap();
-        let process = std::panic::AssertUnwindSafe(|| delivery.attempt(&mut network, start));
+        let process = std::panic::AssertUnwindSafe(|| delivery.attempt(&mut network, || start));
         assert!(std::panic::catch_unwind(process).is_err());
-        assert_eq!(delivery.attempt(&mut delivery_transport(&delivery), start).unwrap(), Next::Rest);
+        assert_eq!(delivery.attempt(&mut delivery_transport(&delivery), || start).unwrap(), Next::Rest);
     }
     assert_eq!(delivery.memory(), Memory { last_sent: Some(start.timestamp()), ..Memory::default() });
 }
@@ -397,7 +435,7 @@ fn d6_d2_a_site_off_the_network_for_ninety_days_loses_nothing() {
         recorded.push((event.session(), timestamp(event.time())));
         delivery.spool.put(&event).unwrap();
         let now = network.now;
-        delivery.attempt(&mut network, now).unwrap();
+        delivery.attempt(&mut network, || now).unwrap();
         let bytes: u64 = std::fs::read_dir(delivery.spool.folder())
             .unwrap()
             .map(|file| file.unwrap().metadata().unwrap().len())
@@ -406,7 +444,7 @@ fn d6_d2_a_site_off_the_network_for_ninety_days_loses_nothing() {
     }
     let mut transport = delivery_transport(&delivery);
     let mut now = end;
-    while let Next::At(time) = delivery.attempt(&mut transport, now).unwrap() {
+    while let Next::At(time) = delivery.attempt(&mut transport, || now).unwrap() {
         now = time;
     }
     let received = arrived(&collector, &key, recorded.len());
@@ -428,9 +466,9 @@ fn d7_a_clock_that_jumps_years_does_not_stop_delivery() {
     let ahead = now + TimeDelta::days(3650);
     delivery.spool.put(&event(ahead)).unwrap();
     let mut network = BlackHole { attempts: Vec::new(), now: ahead };
-    delivery.attempt(&mut network, ahead).unwrap();
+    delivery.attempt(&mut network, || ahead).unwrap();
     // It is right again: the pause of the future does not count, and the event goes out as of now.
-    assert_eq!(delivery.attempt(&mut delivery_transport(&delivery), now).unwrap(), Next::Rest);
+    assert_eq!(delivery.attempt(&mut delivery_transport(&delivery), || now).unwrap(), Next::Rest);
     assert_eq!(arrived(&collector, &key, 1)[0].envelope["time"], timestamp(now));
 }
 
@@ -446,7 +484,7 @@ fn d2_d7_a_clock_that_jumps_back_and_forth_breaks_nothing_and_nothing_grows() {
         network.now = start + years(jump) + TimeDelta::microseconds(index as i64);
         let now = network.now;
         delivery.spool.put(&event(now)).unwrap();
-        delivery.attempt(&mut network, now).unwrap();
+        delivery.attempt(&mut network, || now).unwrap();
         assert!(delivery.spool.entries().unwrap().len() <= EVENT_LIMIT);
     }
     let sizes = std::fs::read_dir(delivery.spool.folder()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
@@ -454,7 +492,7 @@ fn d2_d7_a_clock_that_jumps_back_and_forth_breaks_nothing_and_nothing_grows() {
     let now = start + TimeDelta::days(1);
     delivery.spool.put(&event(now)).unwrap();
     let mut transport = delivery_transport(&delivery);
-    assert_eq!(delivery.attempt(&mut transport, now).unwrap(), Next::Rest);
+    assert_eq!(delivery.attempt(&mut transport, || now).unwrap(), Next::Rest);
     assert_eq!(delivery.spool.entries().unwrap(), []);
     let received = collector.received();
     assert!(!received.is_empty());
@@ -539,7 +577,7 @@ fn d3_a_spool_that_nothing_can_be_removed_from_is_not_sent_again_and_again() {
     delivery.spool.put(&event(Utc::now())).unwrap();
     std::fs::write(delivery.spool.folder().join("sender.lock"), "").unwrap();
     let Some(_immutable) = Immutable::make(delivery.spool.folder().to_owned()) else { return };
-    assert!(delivery.attempt(&mut delivery_transport(&delivery), Utc::now()).is_err());
+    assert!(delivery.attempt(&mut delivery_transport(&delivery), Utc::now).is_err());
     assert_eq!(collector.requests(), 0);
 }
 
@@ -556,7 +594,7 @@ fn d2_an_event_that_cannot_be_removed_holds_up_no_other() {
     let put = |index| delivery.spool.put(&event(now + TimeDelta::microseconds(index)));
     let stored = (0..EVENT_LIMIT as i64 + 2).map(put).filter(Result::is_ok).count();
     let waiting = delivery.spool.entries().unwrap().len();
-    let outcome = delivery.attempt(&mut delivery_transport(&delivery), now);
+    let outcome = delivery.attempt(&mut delivery_transport(&delivery), || now);
     let left = delivery.spool.entries().unwrap().len();
     drop(immutable);
     assert_eq!((stored, waiting), (EVENT_LIMIT + 2, EVENT_LIMIT));

@@ -119,6 +119,6 @@ pub fn wait_until(condition: impl Fn() -> bool) {
     let stop = std::time::Instant::now() + PATIENCE;
     while !condition() {
         assert!(std::time::Instant::now() < stop, "what the test waits for did not come");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(2));
     }
 }

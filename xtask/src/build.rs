@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::tools::{Outcome, cargo, copy, copy_folder, dotnet, output, root, run, runtime_identifier};
+use crate::tools::{Outcome, both, cargo, copy, copy_folder, dotnet, output, root, run, runtime_identifier};
 use crate::windows;
 
 /// The assembly of the PowerShell module.
@@ -31,38 +31,32 @@ pub fn library_name() -> String {
     format!("{}vms_telemetry{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 
-/// Builds everything in release, on request with the Windows library.
+/// Builds everything in release, on request with the Windows library. The three parts have nothing to do with each other
+/// and are built at once.
 pub fn all(with_windows: bool) -> Outcome<Built> {
-    // The cdylib alone: cargo leaves out link-time optimization where it makes an rlib in the same go, and a quarter of
-    // the size is in it.
-    run(reproducible(&mut cargo())?.args([
-        "rustc",
-        "--release",
-        "--locked",
-        "--package",
-        "vms-telemetry",
-        "--lib",
-        "--crate-type",
-        "cdylib",
-    ]))?;
-    let library = target().join("release").join(library_name());
-    let native = native(&runtime_identifier(), &library)?;
-    let windows = match with_windows && !cfg!(windows) {
-        true => Some(self::native(windows::RUNTIME_IDENTIFIER, &windows::library()?)?),
-        false => None,
+    let windows = || match with_windows && !cfg!(windows) {
+        true => Ok(Some(self::native(windows::RUNTIME_IDENTIFIER, &windows::library()?)?)),
+        false => Ok(None),
     };
-    run(dotnet().args([
-        "build",
-        "VmsTelemetry.slnx",
-        "--configuration",
-        "Release",
-        "-warnaserror",
-        "--verbosity",
-        "quiet",
-    ]))?;
+    let ((native, windows), ()) = both(|| both(here, windows), managed)?;
     let module = module(&[Some(&native), windows.as_ref()])?;
     println!("module:         {}\nnative library: {}", module.display(), native.display());
     Ok(Built { module, native, windows })
+}
+
+/// Builds this system's library.
+fn here() -> Outcome<PathBuf> {
+    // The cdylib alone: cargo leaves out link-time optimization where it makes an rlib in the same go, and a quarter of
+    // the size is in it.
+    let what = ["rustc", "--release", "--locked", "--package", "vms-telemetry", "--lib", "--crate-type", "cdylib"];
+    run(reproducible(&mut cargo())?.args(what))?;
+    native(&runtime_identifier(), &target().join("release").join(library_name()))
+}
+
+/// Builds all that is managed.
+fn managed() -> Outcome<()> {
+    let how = ["--configuration", "Release", "-warnaserror", "--verbosity", "quiet"];
+    run(dotnet().args(["build", "VmsTelemetry.slnx"]).args(how))
 }
 
 /// Takes the folders of this computer out of what a release build leaves in its files: two builds of one commit are

@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::Instant;
 
 use vms_collector::Collector;
 
 use crate::build::{self, Built};
 use crate::clauses::{Clauses, System};
-use crate::tools::{self, Outcome, cargo, isolate, listen, root};
+use crate::tools::{self, Outcome, both, cargo, isolate, listen, root};
 use crate::{demo, package, windows};
 
 /// What is run.
@@ -51,19 +50,25 @@ pub fn run(part: Part) -> Outcome<()> {
         return Err("include/vms_telemetry.h was out of date; it is generated anew now: commit it".to_owned());
     }
     let (module, dotnet) = stage("packages", || Ok((package::make(&built)?, package::hosts()?)))?;
+    // What runs here waits most of the time, what is built for later does not.
     let tests_here = part == Part::All || cfg!(windows);
-    if tests_here {
-        stage("Rust and C tests", || rust(&built, &mut tally))?;
-    }
-    // The managed tests leave a processor free.
-    let managed_here = || {
+    let run_here = || {
         if tests_here {
+            stage("Rust and C tests", || rust(&built, &mut tally))?;
             stage("managed tests", || managed(&module, &mut tally))?;
             stage("demo", || demo::show(&built))?;
         }
         Ok(())
     };
-    let ((), programs) = both(managed_here, || built.windows.as_deref().map(build_for_windows).transpose())?;
+    let build_more = || {
+        let second_build = tests_here.then(|| libtest(&built, &["--bin", "xtask", "--", SECOND_BUILD])).transpose()?;
+        let programs = built.windows.as_deref().map(build_for_windows).transpose()?;
+        Ok((second_build, programs))
+    };
+    let ((), (second_build, programs)) = both(run_here, build_more)?;
+    if let Some((success, printed)) = second_build {
+        tally.libtest(success, &printed, HERE)?;
+    }
     match (&built.windows, programs, obstacle) {
         (Some(native), Some(programs), _) => {
             stage("Rust and C tests on Windows", || rust_on_windows(native, &programs, &mut tally))?;
@@ -104,34 +109,21 @@ fn stage<T>(name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     Ok(outcome)
 }
 
-/// Does two things at once, the second on a thread of its own.
-fn both<T, U: Send>(one: impl FnOnce() -> Outcome<T>, two: impl FnOnce() -> Outcome<U> + Send) -> Outcome<(T, U)> {
-    thread::scope(|scope| {
-        let two = scope.spawn(two);
-        let one = one();
-        let two = two.join().map_err(|_| "a defect of this program, see above".to_owned())?;
-        Ok((one?, two?))
-    })
-}
-
 fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
-    let test = |arguments: &[&str]| {
-        let mut command = cargo();
-        command.args(["test", "--workspace", "--locked"]).args(arguments).env("VMS_TEST_NATIVE", &built.native);
-        listen(&mut command)
-    };
-    // The test that builds everything once more links most of the time, on one processor.
-    let (others, second_build) = both(
-        || test(&["--no-fail-fast", "--", "--skip", SECOND_BUILD]),
-        || test(&["--bin", "xtask", "--", SECOND_BUILD]),
-    )?;
-    for (success, printed) in [others, second_build] {
-        tally.libtest(success, &printed, HERE)?;
-    }
-    Ok(())
+    let (success, printed) = libtest(built, &["--no-fail-fast", "--", "--skip", SECOND_BUILD])?;
+    tally.libtest(success, &printed, HERE)
 }
 
-/// The name of that test.
+fn libtest(built: &Built, arguments: &[&str]) -> Outcome<(bool, String)> {
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--locked"]).args(arguments).env("VMS_TEST_NATIVE", &built.native);
+    if let Ok(program) = std::env::current_exe() {
+        command.env("VMS_TEST_XTASK", program);
+    }
+    listen(&mut command)
+}
+
+/// The name of the test that builds everything once more.
 const SECOND_BUILD: &str = "two_builds_of_one_commit_are_equal";
 
 /// Builds the tests of the library for Windows and what the others need there; gives the programs of the tests.

@@ -5,13 +5,15 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 /// An error is a sentence for the person at the keyboard.
 pub type Outcome<T> = Result<T, String>;
 
-/// The folder of the repository.
+/// The folder of the repository, as cargo says it when it runs this program.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().expect("xtask lies in the repository").to_owned()
 }
 
 /// Folder name of this computer's system and processor, as .NET names it.
@@ -51,6 +53,16 @@ fn hint(program: &str) -> &'static str {
         "cargo" => "Rust is needed: https://rustup.rs",
         _ => "install it and try again",
     }
+}
+
+/// Does two things at once, the second on a thread of its own.
+pub fn both<T, U: Send>(one: impl FnOnce() -> Outcome<T>, two: impl FnOnce() -> Outcome<U> + Send) -> Outcome<(T, U)> {
+    thread::scope(|scope| {
+        let two = scope.spawn(two);
+        let one = one();
+        let two = two.join().map_err(|_| "a defect of this program, see above".to_owned())?;
+        Ok((one?, two?))
+    })
 }
 
 /// Runs a command to its end, with its output on this terminal.

@@ -19,7 +19,7 @@ internal sealed class Child : IDisposable
     /// The script goes on when the answer of the service is worked off: ended before that, a process leaves events
     /// behind that are sent once more.
     /// </summary>
-    internal const string Settle = "while ((Get-VmsModuleConfig).PendingEvents) { [void][Threading.Thread]::Yield() }";
+    internal const string Settle = "while ((Get-VmsModuleConfig).PendingEvents) { [Threading.Thread]::Sleep(10) }";
 
     /// <summary>No child takes this long; one that does is stuck, and is ended.</summary>
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(90);

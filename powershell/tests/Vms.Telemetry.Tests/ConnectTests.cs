@@ -236,7 +236,7 @@ public sealed class ConnectTests
             $$"""
             {{Import}}
             $c = {{vms.Connect}}
-            while ($c.ItemsCounted -lt 8) { [void][Threading.Thread]::Yield() }
+            while ($c.ItemsCounted -lt 8) { [Threading.Thread]::Sleep(10) }
             'counting'
             {{Child.Wait}}
             {{DemoVms.Counted}}
@@ -326,7 +326,7 @@ public sealed class ConnectTests
             $$"""
             $shell = [PowerShell]::Create([InitialSessionState]::CreateDefault2())
             $call = $shell.AddScript('{{Import}}; Connect-Vms {{vms.Address}} {{User(user).Replace("'", "''", StringComparison.Ordinal)}} -TimeoutSec 3600').BeginInvoke()
-            while ($shell.Streams.Progress.Count -lt {{stages}}) { [void][Threading.Thread]::Yield() }
+            while ($shell.Streams.Progress.Count -lt {{stages}}) { [Threading.Thread]::Sleep(10) }
             $shell.Stop()
             "$($shell.InvocationStateInfo.State) $($shell.Streams.Error.Count)"
             $shell.Streams.Progress.StatusDescription

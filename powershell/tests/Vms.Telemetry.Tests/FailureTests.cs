@@ -145,7 +145,7 @@ public sealed class FailureTests
             ({{vms.Connect}}).Id.Guid
             {{DemoVms.Counted}}
             Disconnect-Vms
-            while (-not ($reason = (Get-VmsModuleConfig).{{property}})) { [void][Threading.Thread]::Yield() }
+            while (-not ($reason = (Get-VmsModuleConfig).{{property}})) { [Threading.Thread]::Sleep(10) }
             $reason
             """);
         Assert.Equal(Sample.Site, result.Quiet().Lines[0]);

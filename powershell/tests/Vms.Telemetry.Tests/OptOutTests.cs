@@ -229,7 +229,7 @@ public sealed class OptOutTests
         using var vms = await DemoVms.Start(sandbox);
         // The connection to the VMS itself is gone a moment after it was closed.
         var isGone = OperatingSystem.IsLinux()
-            ? "while (& {" + Inside + "} | Where-Object { $_ -match '^descriptor socket:' }) { [void][Threading.Thread]::Yield() }"
+            ? "while (& {" + Inside + "} | Where-Object { $_ -match '^descriptor socket:' }) { [Threading.Thread]::Sleep(10) }"
             : "";
         var result = await sandbox.Script(
             $$"""

@@ -505,13 +505,18 @@ fn two_builds_of_one_commit_are_equal() {
             archive::write(folder.path(), &archive::Files::from([(name.to_owned(), content)])).unwrap();
         }
     }
-    let mut build = Command::new("cargo");
-    build.current_dir(folder.path()).args(["xtask", "package"]).env_remove("CARGO_TARGET_DIR");
+    // This program itself needs no second build, where there is one already.
+    let mut build = match std::env::var_os("VMS_TEST_XTASK") {
+        Some(program) => Command::new(program),
+        None => Command::new("cargo"),
+    };
+    let words: &[&str] = if build.get_program() == "cargo" { &["xtask", "package"] } else { &["package"] };
+    build.current_dir(folder.path()).args(words).env_remove("CARGO_TARGET_DIR");
     // What cargo tells a test of its own workspace says nothing there.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG") || name == "CARGO_MANIFEST_DIR")
-    {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG")) {
         build.env_remove(name);
     }
+    build.env("CARGO_MANIFEST_DIR", folder.path().join("xtask"));
     output(&mut build).unwrap();
     let sums = |root: &Path| fs::read_to_string(root.join("dist/SHA256SUMS")).unwrap();
     assert_eq!(sums(folder.path()), sums(&root()));
