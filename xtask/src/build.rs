@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::tools::{Outcome, both, cargo, copy, copy_folder, dotnet, output, root, run, runtime_identifier};
-use crate::windows;
+use crate::{header, windows};
 
 /// The assembly of the PowerShell module.
 const MODULE_ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
@@ -34,6 +34,7 @@ pub fn library_name() -> String {
 /// Builds everything in release, on request with the Windows library. The three parts have nothing to do with each other
 /// and are built at once.
 pub fn all(with_windows: bool) -> Outcome<Built> {
+    header::generate()?;
     let windows = || match with_windows && !cfg!(windows) {
         true => Ok(Some(self::native(windows::RUNTIME_IDENTIFIER, &windows::library()?)?)),
         false => Ok(None),

@@ -50,7 +50,7 @@ pub fn run(part: Part) -> Outcome<()> {
         return Err("include/vms_telemetry.h was out of date; it is generated anew now: commit it".to_owned());
     }
     let (module, dotnet) = stage("packages", || Ok((package::make(&built)?, package::hosts()?)))?;
-    // What runs here waits most of the time, what is built for later does not.
+    // Tests wait most of the time, builds do not.
     let tests_here = part == Part::All || cfg!(windows);
     let run_here = || {
         if tests_here {
@@ -60,22 +60,23 @@ pub fn run(part: Part) -> Outcome<()> {
         }
         Ok(())
     };
-    let build_more = || {
-        let second_build = tests_here.then(|| libtest(&built, &["--bin", "xtask", "--", SECOND_BUILD])).transpose()?;
-        let programs = built.windows.as_deref().map(build_for_windows).transpose()?;
-        Ok((second_build, programs))
+    let windows = || built.windows.as_deref().map(|native| ForWindows::build(native, &dotnet)).transpose();
+    let ((), windows) = both(run_here, windows)?;
+    let run_on_windows = || match (&windows, &obstacle) {
+        (Some(windows), _) => {
+            stage("Rust and C tests on Windows", || rust_on_windows(windows, &mut tally))?;
+            stage("managed tests on Windows", || managed_on_windows(&module, windows, &mut tally))
+        }
+        (None, Some(words)) => {
+            println!("\nThe Windows half was skipped: {words}.");
+            Ok(())
+        }
+        (None, None) => Ok(()),
     };
-    let ((), (second_build, programs)) = both(run_here, build_more)?;
+    let second_build = || tests_here.then(|| libtest(&built, &["--bin", "xtask", "--", SECOND_BUILD])).transpose();
+    let ((), second_build) = both(run_on_windows, second_build)?;
     if let Some((success, printed)) = second_build {
         tally.libtest(success, &printed, HERE)?;
-    }
-    match (&built.windows, programs, obstacle) {
-        (Some(native), Some(programs), _) => {
-            stage("Rust and C tests on Windows", || rust_on_windows(native, &programs, &mut tally))?;
-            stage("managed tests on Windows", || managed_on_windows(&module, &mut dotnet()?, &mut tally))?;
-        }
-        (_, _, Some(words)) => println!("\nThe Windows half was skipped: {words}."),
-        _ => {}
     }
     let whole = part == Part::All && built.windows.is_some() && tally.failed == 0;
     let clauses = if whole { tally.clauses.check() } else { Ok(()) };
@@ -126,22 +127,49 @@ fn libtest(built: &Built, arguments: &[&str]) -> Outcome<(bool, String)> {
 /// The name of the test that builds everything once more.
 const SECOND_BUILD: &str = "two_builds_of_one_commit_are_equal";
 
-/// Builds the tests of the library for Windows and what the others need there; gives the programs of the tests.
-fn build_for_windows(native: &Path) -> Outcome<Vec<PathBuf>> {
-    let programs = c_programs();
-    fs::create_dir_all(&programs).map_err(|error| format!("{} cannot be created: {error}", programs.display()))?;
-    for name in ["host", "logon", "smoke", "threads"] {
-        windows::c_program(name, native, &programs)?;
+/// What the tests on Windows run.
+struct ForWindows<'a> {
+    /// The folder of the library.
+    native: &'a Path,
+    /// The tests of the library.
+    tests: Vec<PathBuf>,
+    /// The managed tests.
+    managed: PathBuf,
+    /// The PowerShell engine.
+    host: PathBuf,
+    /// A program that takes the library as a package.
+    library_host: PathBuf,
+}
+
+impl<'a> ForWindows<'a> {
+    /// Builds all of it. `consumer` prepares `dotnet` for programs that take the library as a package.
+    fn build(native: &'a Path, consumer: impl Fn() -> Outcome<Command>) -> Outcome<Self> {
+        let programs = c_programs();
+        fs::create_dir_all(&programs).map_err(|error| format!("{} cannot be created: {error}", programs.display()))?;
+        for name in ["host", "logon", "smoke", "threads"] {
+            windows::c_program(name, native, &programs)?;
+        }
+        let mut tests = windows::windows_cargo("test");
+        tests.args(["--package", "vms-telemetry", "--locked", "--no-run", "--message-format=json-render-diagnostics"]);
+        let output = tests.stderr(std::process::Stdio::inherit()).output();
+        let output = output.map_err(|error| format!("cargo cannot be started: {error}"))?;
+        if !output.status.success() {
+            return Err("the tests cannot be built for Windows".to_owned());
+        }
+        // The VMS that the managed tests connect to; together with the packages that the tests are made of, so that nothing
+        // is built twice for other features.
+        let mut demo_vms = windows::windows_cargo("build");
+        demo_vms.args(["--locked", "--bin", "demo-vms", "--package", "demo-vms"]);
+        tools::run(demo_vms.args(["--package", "vms-telemetry", "--package", "vms-collector"]))?;
+        let project = |project, folder| build::windows_program(&mut tools::dotnet(), project, folder);
+        Ok(Self {
+            native,
+            tests: test_programs(&String::from_utf8_lossy(&output.stdout)),
+            managed: project("Vms.Telemetry.Tests", "tests/Vms.Telemetry.Tests")?,
+            host: project("VmsHost", "hosts/VmsHost")?,
+            library_host: build::windows_program(&mut consumer()?, "LibraryHost", "hosts/LibraryHost")?,
+        })
     }
-    let mut command = windows::windows_cargo("test");
-    command.args(["--package", "vms-telemetry", "--locked", "--no-run", "--message-format=json-render-diagnostics"]);
-    let output = command.stderr(std::process::Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cargo cannot be started: {error}"))?;
-    if !output.status.success() {
-        return Err("the tests cannot be built for Windows".to_owned());
-    }
-    tools::run(windows::windows_cargo(DEMO_VMS[0]).args(&DEMO_VMS[1..]))?;
-    Ok(test_programs(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// The folder of the C programs for Windows.
@@ -150,15 +178,15 @@ fn c_programs() -> PathBuf {
 }
 
 /// Runs each program of the library's tests on Windows.
-fn rust_on_windows(native: &Path, programs: &[PathBuf], tally: &mut Tally) -> Outcome<()> {
+fn rust_on_windows(programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
     let variables = [
-        ("VMS_TEST_NATIVE", windows::path(native)),
+        ("VMS_TEST_NATIVE", windows::path(programs.native)),
         ("VMS_TEST_PROGRAMS", windows::path(&c_programs())),
         ("VMS_TEST_WINE", "1".to_owned()),
         // Where golden files are.
         ("CARGO_MANIFEST_DIR", windows::path(&root())),
     ];
-    for test in programs {
+    for test in &programs.tests {
         println!("\n     Running {}", test.display());
         let (success, printed) = listen(&mut windows::program(test, &[], &variables))?;
         tally.libtest(success, &printed, System::Windows)?;
@@ -174,7 +202,6 @@ fn test_programs(messages: &str) -> Vec<PathBuf> {
 }
 
 fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
-    tools::run(cargo().args(DEMO_VMS))?;
     let collector = collector()?;
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let report = home.path().join("report.xml");
@@ -197,16 +224,13 @@ fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
     tally.xunit(success, &printed, &report, HERE)
 }
 
-/// The same tests, published for Windows.
-fn managed_on_windows(module: &Path, consumer: &mut Command, tally: &mut Tally) -> Outcome<()> {
-    let tests = build::windows_program(&mut tools::dotnet(), "Vms.Telemetry.Tests", "tests/Vms.Telemetry.Tests")?;
-    let host = build::windows_program(&mut tools::dotnet(), "VmsHost", "hosts/VmsHost")?;
-    let library_host = build::windows_program(consumer, "LibraryHost", "hosts/LibraryHost")?;
+/// The same tests on Windows.
+fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
     let collector = collector()?;
     let variables = [
         ("VMS_TEST_MODULE", windows::path(module)),
-        ("VMS_TEST_HOST", windows::path(&host)),
-        ("VMS_TEST_LIBRARY_HOST", windows::path(&library_host)),
+        ("VMS_TEST_HOST", windows::path(&programs.host)),
+        ("VMS_TEST_LIBRARY_HOST", windows::path(&programs.library_host)),
         ("VMS_TEST_FRAMEWORK_HOST", windows::path(&build::artifacts("FrameworkHost").join("FrameworkHost.exe"))),
         ("VMS_TEST_DEMO_VMS", windows::path(&windows::target().join("debug/demo-vms.exe"))),
         ("VMS_TEST_PEER", windows::path(&build::artifacts("PeerModule").join("PeerModule.psd1"))),
@@ -217,15 +241,12 @@ fn managed_on_windows(module: &Path, consumer: &mut Command, tally: &mut Tally) 
     let report = root().join("target/windows-report.xml");
     let arguments: Vec<String> = RUNNER.iter().map(|word| (*word).to_owned()).chain([windows::path(&report)]).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (success, printed) = listen(&mut windows::program(&tests, &arguments, &variables))?;
+    let (success, printed) = listen(&mut windows::program(&programs.managed, &arguments, &variables))?;
     tally.xunit(success, &printed, &report, System::Windows)
 }
 
 /// This computer's system.
 const HERE: System = if cfg!(windows) { System::Windows } else { System::Here };
-
-/// Builds the VMS that the managed tests connect to.
-const DEMO_VMS: [&str; 4] = ["build", "--locked", "--package", "demo-vms"];
 
 /// The runner of the managed tests: without a logo and colours its lines can be read; the report's path follows.
 const RUNNER: [&str; 3] = ["-noLogo", "-noColor", "-result-xml"];
