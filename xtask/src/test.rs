@@ -41,11 +41,16 @@ pub fn run(part: Part) -> Outcome<()> {
     let mut tally = Tally::default();
     let header = fs::read(root().join("include/vms_telemetry.h")).unwrap_or_default();
     if part == Part::All {
-        checks()?;
+        stage("format", || tools::run(cargo().args(["fmt", "--all", "--check"])))?;
     }
     // The folder with Wine comes from the network.
-    let wine = || if obstacle.is_none() { windows::prepare() } else { Ok(()) };
-    let (built, ()) = stage("build", || both(|| build::all(obstacle.is_none()), wine))?;
+    let prepare = || {
+        if obstacle.is_none() {
+            windows::prepare()?;
+        }
+        if part == Part::All { checks() } else { Ok(()) }
+    };
+    let (built, ()) = both(|| stage("build", || build::all(obstacle.is_none())), prepare)?;
     if fs::read(root().join("include/vms_telemetry.h")).unwrap_or_default() != header {
         return Err("include/vms_telemetry.h was out of date; it is generated anew now: commit it".to_owned());
     }
@@ -89,9 +94,8 @@ pub fn run(part: Part) -> Outcome<()> {
     }
 }
 
-/// Format, lints and documentation of the Rust part; the managed part's are in its build.
+/// Lints and documentation of the Rust part; the managed part's are in its build.
 fn checks() -> Outcome<()> {
-    stage("format", || tools::run(cargo().args(["fmt", "--all", "--check"])))?;
     stage("lints", || {
         tools::run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     })?;

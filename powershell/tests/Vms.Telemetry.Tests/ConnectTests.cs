@@ -229,6 +229,7 @@ public sealed class ConnectTests
     [Fact]
     public async Task P3_a_server_that_goes_away_is_reported_without_what_is_not_counted()
     {
+        Assert.SkipWhen(Given.IsWine, "Wine may keep the sockets of a killed process open.");
         using var sandbox = new Sandbox();
         var fault = DemoVms.Fault("/api/rest/v1/cameras", delay: 80_000);
         using var vms = await DemoVms.Start(sandbox, new { faults = new[] { fault } });
