@@ -106,24 +106,28 @@ fn f4_d1_a_scanner_that_holds_a_file_for_a_moment_is_waited_for() {
         |file| durable::remove(file).is_ok(),
     ];
     for operation in operations {
-        let held = scan();
-        assert!(std::fs::File::open(&file).is_err(), "the scanner has it alone");
-        std::thread::scope(|scope| {
-            let (start, started) = std::sync::mpsc::channel();
-            let working = scope.spawn({
-                let file = &file;
-                move || {
-                    start.send(()).unwrap();
-                    operation(file)
+        let waits = || {
+            let held = scan();
+            assert!(std::fs::File::open(&file).is_err(), "the scanner has it alone");
+            std::thread::scope(|scope| {
+                let (start, started) = std::sync::mpsc::channel();
+                let working = scope.spawn({
+                    let file = &file;
+                    move || {
+                        start.send(()).unwrap();
+                        operation(file)
+                    }
+                });
+                started.recv().unwrap();
+                for _ in 0..100 {
+                    std::thread::yield_now();
                 }
-            });
-            started.recv().unwrap();
-            for _ in 0..100 {
-                std::thread::yield_now();
-            }
-            drop(held);
-            assert!(working.join().unwrap());
-        });
+                drop(held);
+                working.join().unwrap()
+            })
+        };
+        // On a busy computer this thread may be stopped for longer than the library waits.
+        assert!((0..10).any(|_| waits()));
     }
     assert!(!file.exists());
 }

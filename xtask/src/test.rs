@@ -65,23 +65,24 @@ pub fn run(part: Part) -> Outcome<()> {
         }
         Ok(())
     };
-    let windows = || built.windows.as_deref().map(|native| ForWindows::build(native, &dotnet)).transpose();
-    let ((), windows) = both(run_here, windows)?;
-    let run_on_windows = || match (&windows, &obstacle) {
-        (Some(windows), _) => {
-            stage("Rust and C tests on Windows", || rust_on_windows(windows, &mut tally))?;
-            stage("managed tests on Windows", || managed_on_windows(&module, windows, &mut tally))
-        }
-        (None, Some(words)) => {
-            println!("\nThe Windows half was skipped: {words}.");
-            Ok(())
-        }
-        (None, None) => Ok(()),
+    // All of them before anything runs on Windows: what waits there for a moment, waits long enough for Wine, and not for
+    // compilers beside it as well.
+    let build_more = || {
+        let windows = built.windows.as_deref().map(|native| ForWindows::build(native, &dotnet)).transpose()?;
+        let second_build = tests_here.then(|| libtest(&built, &["--bin", "xtask", "--", SECOND_BUILD])).transpose()?;
+        Ok((windows, second_build))
     };
-    let second_build = || tests_here.then(|| libtest(&built, &["--bin", "xtask", "--", SECOND_BUILD])).transpose();
-    let ((), second_build) = both(run_on_windows, second_build)?;
+    let ((), (windows, second_build)) = both(run_here, build_more)?;
     if let Some((success, printed)) = second_build {
         tally.libtest(success, &printed, HERE)?;
+    }
+    match (windows, obstacle) {
+        (Some(windows), _) => {
+            stage("Rust and C tests on Windows", || rust_on_windows(&windows, &mut tally))?;
+            stage("managed tests on Windows", || managed_on_windows(&module, &windows, &mut tally))?;
+        }
+        (None, Some(words)) => println!("\nThe Windows half was skipped: {words}."),
+        (None, None) => {}
     }
     let whole = part == Part::All && built.windows.is_some() && tally.failed == 0;
     let clauses = if whole { tally.clauses.check() } else { Ok(()) };
