@@ -2,7 +2,7 @@
 //!
 //! An exported function is a shell: it guards, converts its arguments into types, calls a safe method of
 //! [`Session`] and turns the outcome into a status. The rules for callers stand at the head of the generated header
-//! `include/vms_telemetry.h` (their text is in `build.rs`).
+//! `include/vms_telemetry.h` (their text is in `xtask/src/header.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{OsString, c_char};

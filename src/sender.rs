@@ -358,9 +358,7 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Shared {
     /// Waits until no event followed for a moment, so that those of a burst share a request and a process that is about
     /// to die does not begin one; gives where to send and through which proxy.
     fn gather(&self) -> (Uri, ProxyChoice) {
@@ -400,11 +398,16 @@ impl Sender {
         }
     }
 
-    /// Wakes the thread where one runs: with telemetry off it finds nothing to wait for, and ends.
-    pub fn wake(&self) {
+    /// Deletes what waits, where telemetry is off. The thread, where one runs, then finds nothing to wait for, and ends.
+    ///
+    /// # Errors
+    /// As for [`Spool::purge`].
+    pub fn purge(&self) -> Result<()> {
+        let outcome = self.delivery.spool.purge();
         let mut state = self.shared.state();
         state.kicked |= state.running;
         self.shared.wake.notify_all();
+        outcome
     }
 
     /// Tells whether the thread runs at this moment.

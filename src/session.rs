@@ -378,9 +378,7 @@ impl Session {
         if let Err(error) = self.store(Settings { telemetry: Some(false), by_policy: true, log: None }, inner) {
             sender.delivery().refuse(true);
             inner.failure = Some(error.to_string());
-            let purged = sender.delivery().spool.purge();
-            sender.wake();
-            return purged;
+            return sender.purge();
         }
         Ok(())
     }
@@ -444,9 +442,7 @@ impl Session {
                 change()?;
                 // A NewSession that was never sent is sent when telemetry is on again (C4).
                 inner.announced &= !self.waits_to_be_announced(delivery);
-                let purged = delivery.spool.purge();
-                work.sender.wake();
-                purged
+                work.sender.purge()
             }
             None => change(),
         }

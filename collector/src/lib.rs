@@ -1,7 +1,7 @@
 //! A local endpoint that speaks the Application Insights ingestion protocol, for demonstrations and tests.
 //!
-//! A request goes one way: `server` accepts the connection, `request` reads the request into a value, `routes` knows what it
-//! is for, `ingest` judges it (each item by `envelope`), `reply` changes the `verdict` where `script` says so, `store` keeps each
+//! A request goes one way: `server` accepts the connection, the crate `http_request` reads the request into a value, `routes`
+//! knows what it is for, `ingest` judges it (each item by `envelope`), `reply` changes the `verdict` where `script` says so, `store` keeps each
 //! item and wakes who waits for it, and then `answer` is written. So an item that was answered can be read at once.
 //!
 //! - Listens on loopback only, and keeps everything that arrived until it is dropped.

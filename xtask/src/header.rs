@@ -23,8 +23,8 @@ const RULES: &str = "\
  * - The library stays in the process once it is loaded; its thread never delays the end of the process.
  */";
 
-/// Generates the header anew where it differs from the one that is there.
-pub fn generate() -> Outcome<()> {
+/// Generates the header anew where it differs from the one that is there, and tells whether it did.
+pub fn generate() -> Outcome<bool> {
     let config = cbindgen::Config {
         language: cbindgen::Language::C,
         header: Some(RULES.to_owned()),
@@ -42,7 +42,7 @@ pub fn generate() -> Outcome<()> {
     let mut header = Vec::new();
     bindings.map_err(|error| format!("no header can be made of {}: {error}", source.display()))?.write(&mut header);
     if fs::read(&path).ok().as_deref() == Some(&header) {
-        return Ok(());
+        return Ok(false);
     }
-    fs::write(&path, header).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+    fs::write(&path, header).map(|()| true).map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }

@@ -10,7 +10,7 @@ use vms_collector::Collector;
 use crate::build::{self, Built};
 use crate::clauses::{Clauses, System};
 use crate::tools::{self, Outcome, both, cargo, isolate, listen, root};
-use crate::{demo, package, windows};
+use crate::{demo, header, package, windows};
 
 /// What is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,9 @@ pub fn run(part: Part) -> Outcome<()> {
         return Err(words.clone());
     }
     let mut tally = Tally::default();
-    let header = fs::read(root().join("include/vms_telemetry.h")).unwrap_or_default();
+    if header::generate()? {
+        return Err("include/vms_telemetry.h was out of date; it is generated anew now: commit it".to_owned());
+    }
     if part == Part::All {
         stage("format", || tools::run(cargo().args(["fmt", "--all", "--check"])))?;
     }
@@ -51,9 +53,6 @@ pub fn run(part: Part) -> Outcome<()> {
         if part == Part::All { checks() } else { Ok(()) }
     };
     let (built, ()) = both(|| stage("build", || build::all(obstacle.is_none())), prepare)?;
-    if fs::read(root().join("include/vms_telemetry.h")).unwrap_or_default() != header {
-        return Err("include/vms_telemetry.h was out of date; it is generated anew now: commit it".to_owned());
-    }
     let (module, dotnet) = stage("packages", || Ok((package::make(&built)?, package::hosts()?)))?;
     // Tests wait most of the time, builds do not.
     let tests_here = part == Part::All || cfg!(windows);
@@ -156,11 +155,7 @@ impl<'a> ForWindows<'a> {
         }
         let mut tests = windows::windows_cargo("test");
         tests.args(["--package", "vms-telemetry", "--locked", "--no-run", "--message-format=json-render-diagnostics"]);
-        let output = tests.stderr(std::process::Stdio::inherit()).output();
-        let output = output.map_err(|error| format!("cargo cannot be started: {error}"))?;
-        if !output.status.success() {
-            return Err("the tests cannot be built for Windows".to_owned());
-        }
+        let messages = tools::output(&mut tests)?;
         // The VMS that the managed tests connect to; together with the packages that the tests are made of, so that nothing
         // is built twice for other features.
         let mut demo_vms = windows::windows_cargo("build");
@@ -169,7 +164,7 @@ impl<'a> ForWindows<'a> {
         let project = |project, folder| build::windows_program(&mut tools::dotnet(), project, folder);
         Ok(Self {
             native,
-            tests: test_programs(&String::from_utf8_lossy(&output.stdout)),
+            tests: test_programs(&String::from_utf8_lossy(&messages)),
             managed: project("Vms.Telemetry.Tests", "tests/Vms.Telemetry.Tests")?,
             host: project("VmsHost", "hosts/VmsHost")?,
             library_host: build::windows_program(&mut consumer()?, "LibraryHost", "hosts/LibraryHost")?,

@@ -22,21 +22,14 @@ public sealed class InstallTests
         using var sandbox = new Sandbox();
         var modules = Install(sandbox);
         using var vms = await DemoVms.Start(sandbox);
-        using var before = sandbox.StartScript(
+        using var before = await Imported(
+            sandbox,
+            vms,
             $$"""
-            {{Import}}
-            'imported'
-            {{Child.Wait}}
-            $c = {{vms.Connect}}
-            "Connection=$c"
-            {{DemoVms.Counted}}
-            Disconnect-Vms
             {{Import}} -RequiredVersion {{Later}}
             "Code=$((Get-Command Get-VmsModuleConfig).ImplementingType.Assembly.Location)"
             "Session=$((Get-VmsModuleConfig).SessionId)"
-            {{Child.Settle}}
             """);
-        Assert.Equal("imported", await before.ReadLine());
 
         InstallLater(modules);
         var after = (await sandbox.Script($"{Import}; {Which}; {Child.Settle}")).Quiet();
@@ -74,18 +67,7 @@ public sealed class InstallTests
         using var sandbox = new Sandbox();
         var modules = Install(sandbox);
         using var vms = await DemoVms.Start(sandbox);
-        using var child = sandbox.StartScript(
-            $$"""
-            {{Import}}
-            'imported'
-            {{Child.Wait}}
-            $c = {{vms.Connect}}
-            "Connection=$c"
-            {{DemoVms.Counted}}
-            Disconnect-Vms
-            {{Child.Settle}}
-            """);
-        Assert.Equal("imported", await child.ReadLine());
+        using var child = await Imported(sandbox, vms);
 
         if (OperatingSystem.IsWindows())
         {
@@ -134,6 +116,25 @@ public sealed class InstallTests
         Assert.Equal("False", again.Quiet().Values["On"]);
         Assert.Equal([sandbox.SettingsFile], Directory.GetFileSystemEntries(sandbox.DataFolder));
         Assert.Equal(sentBefore, (await sandbox.Received(0)).Count);
+    }
+
+    /// <summary>Gives a process that has imported the module and waits; then it makes a connection, and does <paramref name="more"/>.</summary>
+    private static async Task<Child> Imported(Sandbox sandbox, DemoVms vms, string more = "")
+    {
+        var child = sandbox.StartScript(
+            $$"""
+            {{Import}}
+            'imported'
+            {{Child.Wait}}
+            $c = {{vms.Connect}}
+            "Connection=$c"
+            {{DemoVms.Counted}}
+            Disconnect-Vms
+            {{more}}
+            {{Child.Settle}}
+            """);
+        Assert.Equal("imported", await child.ReadLine());
+        return child;
     }
 
     /// <summary>Copies the module to where only this sandbox finds it, and gives the folder of its versions.</summary>
