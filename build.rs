@@ -20,6 +20,10 @@ fn main() {
             println!("cargo::rerun-if-env-changed=VMS_IMPORT_LIBRARIES");
             if let Ok(folder) = env::var("VMS_IMPORT_LIBRARIES") {
                 println!("cargo::rustc-link-search=native={folder}");
+                // What was linked, for the test that looks where it came from.
+                for argument in ["-Xlinker", &format!("-Map={folder}.map")] {
+                    println!("cargo::rustc-cdylib-link-arg={argument}");
+                }
             }
         } else {
             println!("cargo::rustc-cdylib-link-arg=/Brepro");

@@ -92,23 +92,24 @@ pub fn library() -> Outcome<PathBuf> {
 }
 
 /// Has all import libraries below the target folder. GNU's linker sorts imports by the paths of the files that they come
-/// from; so the order within the DLL is the same wherever the repository lies.
+/// from; so the order within the DLL is the same wherever the repository and cargo's own folder lie.
 #[cfg(unix)]
 fn gather_imports(command: &mut Command) -> Outcome<()> {
     let found = output(Command::new(LINKER).arg("-print-file-name=libkernel32.a"))?;
     let found = PathBuf::from(String::from_utf8_lossy(&found).trim());
     let of_system = found.parent().ok_or_else(|| format!("{LINKER} has no import libraries"))?;
-    // The compiler's own are in its folder for temporary files.
-    let (libraries, temporary) = (cross_target().join("libraries"), cross_target().join("temporary"));
+    let libraries = cross_target().join("libraries");
     let failed = |error: std::io::Error| format!("{} cannot be prepared: {error}", cross_target().display());
-    fs::create_dir_all(&temporary).map_err(failed)?;
+    fs::create_dir_all(cross_target()).map_err(failed)?;
     if fs::read_link(&libraries).ok().as_deref() != Some(of_system) {
         match fs::remove_file(&libraries) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
             _ => std::os::unix::fs::symlink(of_system, &libraries).map_err(failed)?,
         }
     }
-    command.env("TMPDIR", temporary).env("VMS_IMPORT_LIBRARIES", libraries);
+    command.env("VMS_IMPORT_LIBRARIES", libraries);
+    // The crate winapi brings its own, in cargo's folder; it takes the system's as well.
+    command.env("WINAPI_NO_BUNDLED_LIBRARIES", "1");
     Ok(())
 }
 

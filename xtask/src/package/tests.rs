@@ -488,6 +488,24 @@ fn a1_the_c_kit_for_windows_builds_with_pkg_config_and_with_cmake() {
     }
 }
 
+/// GNU's linker sorts imports by the paths of their files, so all of these lie below one folder: then the folders' names
+/// cannot change the order. What comes with the compiler itself has no imports.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_import_of_the_windows_library_is_linked_from_below_the_target_folder() {
+    if !packs_windows() {
+        return;
+    }
+    let map = build::target().join("windows/libraries.map");
+    let map = fs::read_to_string(&map).unwrap_or_else(|error| panic!("{}: {error}", map.display()));
+    let files = map.lines().filter_map(|line| line.strip_prefix("LOAD ")).map(Path::new);
+    let linked: Vec<&Path> = files.filter(|file| file.has_root()).collect();
+    assert!(linked.iter().any(|file| file.ends_with("libkernel32.a")), "{map}");
+    for file in linked {
+        assert!(file.starts_with(build::target()) || file.starts_with("/usr/lib/gcc"), "{}", file.display());
+    }
+}
+
 /// Another folder, another target folder: the same bytes.
 #[test]
 fn two_builds_of_one_commit_are_equal() {
