@@ -55,7 +55,8 @@ pub fn run_all() -> Outcome<()> {
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let authority = home.path().join("authority.pem");
     let collector = collector(&authority)?;
-    let host = build::program("VmsHost");
+    build::publish_host()?;
+    let host = build::host();
     let mut candidates = [
         Candidate { name: "an empty binary module", module: built_module("EmptyModule"), send: "", figures: vec![] },
         Candidate { name: "VmsTelemetry", module: module.join("VmsTelemetry.psd1"), send: SEND_OURS, figures: vec![] },

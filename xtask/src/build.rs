@@ -143,10 +143,28 @@ pub fn powershell() -> Outcome<PathBuf> {
 /// Publishes a managed program for Windows, with the runtime in it, and gives its path. `dotnet` is prepared for where its
 /// packages come from.
 pub fn windows_program(dotnet: &mut Command, project: &str, folder: &str) -> Outcome<PathBuf> {
-    let what = ["publish", folder, "--configuration", "Release", "--runtime", windows::RUNTIME_IDENTIFIER];
-    run(dotnet.args(what).args(["--self-contained", "--verbosity", "quiet"]))?;
-    let published = root().join("target/dotnet/publish").join(project).join("release_win-x64");
-    Ok(published.join(format!("{project}.exe")))
+    publish(dotnet, folder, windows::RUNTIME_IDENTIFIER, "--self-contained")?;
+    Ok(published(project, windows::RUNTIME_IDENTIFIER).join(format!("{project}.exe")))
+}
+
+/// Publishes the PowerShell engine's host for this system: compiled ahead, as the engine is where PowerShell is installed.
+pub fn publish_host() -> Outcome<()> {
+    publish(&mut dotnet(), "hosts/VmsHost", &runtime_identifier(), "--no-self-contained")
+}
+
+/// Where `publish_host` leaves the host.
+pub fn host() -> PathBuf {
+    published("VmsHost", &runtime_identifier()).join(format!("VmsHost{}", std::env::consts::EXE_SUFFIX))
+}
+
+fn publish(dotnet: &mut Command, folder: &str, runtime_identifier: &str, runtime: &str) -> Outcome<()> {
+    let what = ["publish", folder, "--configuration", "Release", "--runtime", runtime_identifier, runtime];
+    run(dotnet.args(what).args(["--verbosity", "quiet"]))
+}
+
+/// The folder that a managed program is published into.
+fn published(project: &str, runtime_identifier: &str) -> PathBuf {
+    root().join("target/dotnet/publish").join(project).join(format!("release_{runtime_identifier}"))
 }
 
 /// Cargo's target folder.

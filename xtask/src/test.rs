@@ -54,8 +54,11 @@ pub fn run(part: Part) -> Outcome<()> {
     };
     let (built, ()) = both(|| stage("build", || build::all(obstacle.is_none())), prepare)?;
     let (module, dotnet) = stage("packages", || Ok((package::make(&built)?, package::hosts()?)))?;
-    // Tests wait most of the time, builds do not.
     let tests_here = part == Part::All || cfg!(windows);
+    if tests_here {
+        stage("PowerShell's host", build::publish_host)?;
+    }
+    // Tests wait most of the time, builds do not.
     let run_here = || {
         if tests_here {
             stage("Rust and C tests", || rust(&built, &mut tally))?;
@@ -211,7 +214,7 @@ fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
         .args(RUNNER)
         .arg(&report)
         .env("VMS_TEST_MODULE", module)
-        .env("VMS_TEST_HOST", build::program("VmsHost"))
+        .env("VMS_TEST_HOST", build::host())
         .env("VMS_TEST_LIBRARY_HOST", build::program("LibraryHost"))
         .env("VMS_TEST_FRAMEWORK_HOST", build::artifacts("FrameworkHost").join("FrameworkHost.exe"))
         .env(
