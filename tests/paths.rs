@@ -110,15 +110,7 @@ fn f4_d1_a_scanner_that_holds_a_file_for_a_moment_is_waited_for() {
             let held = scan();
             assert!(std::fs::File::open(&file).is_err(), "the scanner has it alone");
             std::thread::scope(|scope| {
-                let (start, started) = std::sync::mpsc::channel();
-                let working = scope.spawn({
-                    let file = &file;
-                    move || {
-                        start.send(()).unwrap();
-                        operation(file)
-                    }
-                });
-                started.recv().unwrap();
+                let working = start(scope, || operation(&file));
                 for _ in 0..100 {
                     std::thread::yield_now();
                 }
@@ -143,15 +135,7 @@ fn f4_what_the_user_chose_is_written_though_others_hold_the_file_for_longer() {
     durable::write(&file, b"old", Sync::No).unwrap();
     let held = std::fs::OpenOptions::new().read(true).share_mode(0).open(&file).unwrap();
     std::thread::scope(|scope| {
-        let (start, started) = std::sync::mpsc::channel();
-        let writing = scope.spawn({
-            let file = &file;
-            move || {
-                start.send(()).unwrap();
-                durable::write(file, b"chosen", Sync::Yes)
-            }
-        });
-        started.recv().unwrap();
+        let writing = start(scope, || durable::write(&file, b"chosen", Sync::Yes));
         for _ in 0..4 {
             assert!(durable::write(&file, b"new", Sync::No).is_err());
         }
@@ -160,4 +144,19 @@ fn f4_what_the_user_chose_is_written_though_others_hold_the_file_for_longer() {
         writing.join().unwrap().unwrap();
     });
     assert_eq!(std::fs::read(&file).unwrap(), b"chosen");
+}
+
+/// Starts a thread, and returns once it runs.
+#[cfg(windows)]
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> std::thread::ScopedJoinHandle<'scope, T> {
+    let (start, started) = std::sync::mpsc::channel();
+    let thread = scope.spawn(move || {
+        start.send(()).unwrap();
+        work()
+    });
+    started.recv().unwrap();
+    thread
 }

@@ -108,7 +108,7 @@ fn gather_imports(command: &mut Command) -> Outcome<()> {
         }
     }
     command.env("VMS_IMPORT_LIBRARIES", libraries);
-    // The crate winapi brings its own, in cargo's folder; it takes the system's as well.
+    // The crate winapi brings its own, in cargo's folder; so told, it takes the system's.
     command.env("WINAPI_NO_BUNDLED_LIBRARIES", "1");
     Ok(())
 }
