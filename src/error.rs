@@ -6,7 +6,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Every failure that reaches a caller.
+use crate::vms::Failure;
+
+/// Every error that reaches a caller.
 #[derive(Debug)]
 pub enum Error {
     /// A field of a caller's record cannot be used.
@@ -31,6 +33,16 @@ pub enum Error {
     NoFolder,
     /// Telemetry cannot work in this session, for the reason given.
     Unusable(String),
+    /// The operating system has no resources left, such as threads.
+    Resources(String),
+    /// The administrator of this computer opted out, by the policy that is named.
+    Policy(&'static str),
+    /// The user opted out, and that could not be stored.
+    NotStored(Box<Error>),
+    /// There is no connection to the VMS.
+    Vms(Failure),
+    /// Another thread ended the call.
+    Cancelled,
     /// A file or folder could not be used.
     File {
         /// What was tried, as in "create".
@@ -81,10 +93,24 @@ impl fmt::Display for Error {
             Self::BufferTooSmall { needed } => {
                 write!(f, "capacity: the buffer is too small, {needed} bytes are needed")
             }
-            Self::NoFolder => {
-                f.write_str("this user has no folder for local application data, so telemetry has no place to work in")
-            }
-            Self::Unusable(reason) => f.write_str(reason),
+            Self::NoFolder => f.write_str(
+                "this user has no folder for local application data (elsewhere than on Windows, HOME is not set to an \
+                 absolute path)",
+            ),
+            Self::Unusable(reason) | Self::Resources(reason) => f.write_str(reason),
+            Self::Policy(policy) => write!(
+                f,
+                "the administrator of this computer has turned telemetry off ({policy}), and no user can turn it on. \
+                 Nothing was changed"
+            ),
+            Self::NotStored(cause) => write!(
+                f,
+                "telemetry is off until this process ends, but that could not be stored: {cause}. To opt out of later \
+                 sessions as well, run the command again, or set the environment variable \
+                 VMS_ApplicationInsights__Enabled to false"
+            ),
+            Self::Vms(failure) => failure.fmt(f),
+            Self::Cancelled => f.write_str("the attempt was ended"),
             Self::File { doing, path, cause } => {
                 write!(f, "cannot {doing} {}: {cause}", path.display())
             }
@@ -94,7 +120,7 @@ impl fmt::Display for Error {
             Self::Settings { path, line, column, problem } => write!(
                 f,
                 "the settings file {} cannot be used: line {line}, column {column}: {problem}. \
-                 Correct it there or delete the file; until then telemetry is off",
+                 Correct it there or delete the file",
                 path.display()
             ),
         }
@@ -105,6 +131,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::File { cause, .. } => Some(cause),
+            Self::NotStored(cause) => Some(cause),
             _ => None,
         }
     }

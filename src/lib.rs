@@ -1,28 +1,30 @@
-//! Usage telemetry of a PowerShell module for Milestone XProtect: three anonymous events, sent to Azure Application
-//! Insights unless somebody, anywhere, has said no.
+//! Usage telemetry of a PowerShell module for Milestone XProtect: three events, sent to Azure Application Insights unless the
+//! user, an environment variable, the administrator of the computer or the VMS has opted out.
 //!
 //! # The promise
-//! Nothing but the fields of the closed table in [`event`] is ever spooled, logged or sent. Consent is asked before an
-//! event is recorded and again before the first byte of a request goes out. The network is never on a path that a user
-//! waits for.
+//! Nothing but the closed list of fields in [`event`] is ever stored, logged or sent. Consent is checked before an event is
+//! recorded and again before the first byte of a request goes out. The network is never on a path that a user waits for.
 //!
 //! # The way of an event
 //! ```text
 //!  host (C, .NET, PowerShell)
-//!    │  init_session, on_connect, on_disconnect, set_config      ffi        the C ABI, all that is unsafe
+//!    │  init_session, on_connect, on_disconnect, set_config     ffi, abi     the C ABI, all that is unsafe
 //!    ▼
-//!  vms ── logs on to a VMS, reads its privacy option and counts it, for hosts that want it
-//!    │
-//!  session ── consent? ─────────────────────────────────────── config     defaults < settings < environment; any no wins
-//!    │      └ ids ──────────────────────────────────────────── identity   random, 16 bytes on disk
-//!    ▼ record                                                   event      the closed table of fields
-//!  spool ── one file an event ──────────────────────────────── durable    whole files or none
-//!    │      └ the same, for the user to read ───────────────── log        where the user asked for it
-//!    ▼ background thread, while something waits                 sender     lock, batch, back-off
-//!  envelope ── gzip ── consent? ── POST ────────────────────── transport  verdict per item
+//!  session ── consent? ─────────────────────────────────────── consent      on, off or unsure: environment, settings, policies
+//!    │      └ ids ──────────────────────────────────────────── identity     random, 16 bytes on disk
+//!    │      └ connections ──────────────────────────────────── connections  the open ones, counted in the background
+//!    ▼ record                                                   event        the closed list of fields
+//!  spool ── one file for each event ────────────────────────── files        whole files, and locks
+//!    │      └ the same, for the user to read ───────────────── log          if the user asked for it
+//!    ▼ background thread, while something is pending            sender       when
+//!  delivery ── envelope ── gzip ── POST ────────────────────── transport    one request with its redirections
+//!    │                       └ consent? ────────────────────── gate         below TLS: no byte without it
+//!    ▼
+//!  verdict ── what the response means for each item
 //! ```
-//! Beside them: [`tls`] chooses the operating system's way of encrypting, [`settings`] reads and edits the file that holds the user's choice, [`paths`] owns every path, [`host`]
-//! and [`platform`] know the computer, [`error`] has the words for what goes wrong.
+//! Beside them: [`destination`] (connection string) and [`proxy`] say where events go, [`http`] and [`tls`] (with `certificate`) are the network for
+//! both clients, [`vms`] is the client of a VMS and knows nothing of telemetry, [`environment`] and [`settings`] are what the user said,
+//! [`paths`] owns every path, [`platform`] knows the operating system, [`error`] has the messages.
 
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 #![warn(
@@ -40,22 +42,31 @@
 )]
 #![cfg_attr(test, expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly"))]
 
-pub mod config;
-pub mod durable;
+pub mod abi;
+mod certificate;
+pub mod connections;
+pub mod consent;
+pub mod delivery;
+pub mod destination;
 pub mod envelope;
+pub mod environment;
 pub mod error;
 pub mod event;
 #[expect(unsafe_code, reason = "the boundary to C, and the only such file beside the platform's")]
 pub mod ffi;
-pub mod host;
+pub mod files;
+pub mod gate;
+pub mod http;
 pub mod identity;
 pub mod log;
 pub mod paths;
 pub mod platform;
+pub mod proxy;
 pub mod sender;
 pub mod session;
 pub mod settings;
 pub mod spool;
 pub mod tls;
 pub mod transport;
+pub mod verdict;
 pub mod vms;

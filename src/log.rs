@@ -1,9 +1,9 @@
-//! The raw log: every event as it is recorded, for the user to read (contract section 6).
+//! The telemetry log: every event as it is recorded, for the user to read (contract section 6).
 //!
-//! A document has the members of the vendor's own log, in its order, with its nulls; `Name` and `Metrics` stand behind
-//! them, so that the log shows all that is sent. The folder is shared between users on Windows: a link in it is not
-//! followed, and a file of another user is not touched. Documents are appended under a lock of the user, so that those of
-//! several processes never interleave.
+//! A document has the members of the vendor's own log, in its order, with its nulls; `Name` and `Metrics` come behind them, so
+//! that the log shows all that is sent. On Windows the folder is shared between users: a link in it is not followed, and a file of
+//! another user is not changed. A document is appended with one write, so those of several processes never interleave and no
+//! process waits for another.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,6 @@ use chrono::{DateTime, Local};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::durable::{self, Hold};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::platform;
@@ -21,13 +20,10 @@ use crate::platform;
 ///
 /// # Errors
 /// [`Error::File`]; nothing was written then, or on a full disk a part.
-pub fn append(folder: &Path, lock: &Path, event: &Event, key: Uuid) -> Result<()> {
-    // A file belongs to one user, and so does the lock.
-    let _lock = durable::lock(lock, Hold::AloneSoon)?;
-    let time = event.time().with_timezone(&Local);
+pub fn append(folder: &Path, event: &Event, key: Uuid) -> Result<()> {
+    let time = event.time.with_timezone(&Local);
     let file = file(folder, time);
-    let text =
-        format!("{} {}\n{:#}\n", time.format("%Y-%m-%dT%H:%M:%S%.3f%:z"), event.kind().name(), document(event, key));
+    let text = format!("{} {}\n{:#}\n", time.format("%Y-%m-%dT%H:%M:%S%.3f%:z"), event.name(), document(event, key));
     platform::create_log_folder(folder).map_err(Error::file("create", folder))?;
     for part in folder.parent().into_iter().chain([folder]) {
         let is_folder = part.symlink_metadata().map_err(Error::file("read", part))?.is_dir();
@@ -44,56 +40,70 @@ fn file(folder: &Path, time: DateTime<Local>) -> PathBuf {
 
 /// The document of an event.
 fn document(event: &Event, key: Uuid) -> Json {
-    let ticks = event.time().timestamp_subsec_nanos() / 100;
-    let timestamp = format!("{}.{:07}+00:00", event.time().format("%Y-%m-%dT%H:%M:%S"), ticks.min(9_999_999));
+    let ticks = event.time.timestamp_subsec_nanos() / 100;
+    let timestamp = format!("{}.{:07}+00:00", event.time.format("%Y-%m-%dT%H:%M:%S"), ticks.min(9_999_999));
+    let (user, session) = event.ids();
+    let (properties, measurements) = event.members();
     json!({
         "Timestamp": timestamp,
         "Context": {
             "InstrumentationKey": key.to_string(),
             "Flags": 0,
-            "Component": { "Version": event.version() },
+            "Component": { "Version": event.version },
             "Device": {
                 "Type": null, "Id": null, "OperatingSystem": null, "OemName": null, "Model": null,
                 "NetworkType": null, "ScreenResolution": null, "Language": null,
             },
             "Cloud": { "RoleName": "na", "RoleInstance": "na" },
-            "Session": { "Id": event.session(), "IsFirst": null },
-            "User": { "Id": event.user(), "AccountId": null, "UserAgent": null, "AuthenticatedUserId": "na" },
+            "Session": { "Id": session.to_string(), "IsFirst": null },
+            "User": { "Id": user.to_string(), "AccountId": null, "UserAgent": null, "AuthenticatedUserId": "na" },
             "Operation": {
                 "Id": null, "ParentId": null, "CorrelationVector": null, "Name": null, "SyntheticSource": null,
             },
+            // Nothing of the kind is sent; the vendor's log has it.
             "Location": { "Ip": "0.0.0.0" },
-            "Properties": event.properties(),
+            "Properties": properties,
             "GlobalProperties": {},
         },
         "Extension": null,
         "Sequence": null,
-        "Name": event.kind().name(),
-        "Metrics": event.measurements(),
+        "Name": event.name(),
+        "Metrics": measurements,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Field, Kind, Value};
+    use crate::event::{Fields, NewVmsSession, UserType};
 
     /// The example of the documentation (`about_Telemetry`), as text.
     const EXAMPLE: &str = include_str!("../tests/golden/about_telemetry_example.json");
 
     fn event() -> Event {
+        let version = |text: &str| text.to_owned().try_into().ok();
+        let fields = NewVmsSession {
+            uuid: "cbd0964d-c474-4f21-b43e-685d37b2de31".parse().unwrap(),
+            UserType: UserType::WindowsUser,
+            IsOAuthConnection: Some(true.into()),
+            EncryptionEnabled: Some(true.into()),
+            SessionId: "339856bd-a483-4dee-8f8a-582acad45a39".parse().unwrap(),
+            ProductVersion: version("23.3.62.1"),
+            ProductName: "XProtect Corporate 2023 R3".to_owned().try_into().ok(),
+            AssemblyVersion: version("23.3.46+db544ff02b"),
+            SiteId: "b5630dc9-1a27-49fa-8f0f-5801c72a8663".parse().unwrap(),
+            ChildSites: None,
+            Recorders: None,
+            HardwareCount: None,
+            CameraCount: Some(3),
+            MicrophoneCount: None,
+            SpeakerCount: None,
+            MetadataCount: None,
+            InputCount: None,
+            OutputCount: None,
+        };
         let time = DateTime::from_timestamp(1_719_013_581, 390_801_000).unwrap();
-        let user = "cbd0964d-c474-4f21-b43e-685d37b2de31".parse().unwrap();
-        let session = "339856bd-a483-4dee-8f8a-582acad45a39".parse().unwrap();
-        let mut event = Event::new(Kind::NewVmsSession, time, "23.3.46+db544ff02b", user, session);
-        event.set(Field::UserType, Value::Text("WindowsUser".to_owned()));
-        event.set(Field::IsOAuthConnection, Value::Flag(true));
-        event.set(Field::EncryptionEnabled, Value::Flag(true));
-        event.set(Field::ProductVersion, Value::Text("23.3.62.1".to_owned()));
-        event.set(Field::ProductName, Value::Text("XProtect Corporate 2023 R3".to_owned()));
-        event.set(Field::SiteId, Value::Id("b5630dc9-1a27-49fa-8f0f-5801c72a8663".parse().unwrap()));
-        event.set(Field::CameraCount, Value::Count(3));
-        event
+        Event { time, version: version("23.3.46+db544ff02b"), fields: Fields::NewVmsSession(fields) }
     }
 
     /// L2.
@@ -119,9 +129,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("Milestone").join("MIPSDK");
         for _ in 0..2 {
-            append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).unwrap();
+            append(&folder, &event(), Uuid::nil()).unwrap();
         }
-        let local = event().time().with_timezone(&Local);
+        let local = event().time.with_timezone(&Local);
         let text =
             std::fs::read_to_string(folder.join(format!("MilestonePSTools{}.log", local.format("%Y%m%d")))).unwrap();
         let documents: Vec<&str> = text.split_inclusive("\n}\n").collect();
@@ -141,18 +151,18 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let victim = home.path().join("victim");
         std::fs::write(&victim, "untouched").unwrap();
-        let log = file(&folder, event().time().with_timezone(&Local));
+        let log = file(&folder, event().time.with_timezone(&Local));
         #[cfg(unix)]
         let planted = std::os::unix::fs::symlink(&victim, &log);
         #[cfg(windows)]
         let planted = std::os::windows::fs::symlink_file(&victim, &log);
         // Windows allows links to administrators and developers only; Wine makes some that nobody can tell from a file.
         if planted.is_ok() && log.symlink_metadata().is_ok_and(|link| link.is_symlink()) {
-            assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
+            assert!(append(&folder, &event(), Uuid::nil()).is_err());
         }
         let _ = std::fs::remove_file(&log);
         std::fs::hard_link(&victim, &log).unwrap();
-        assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
+        assert!(append(&folder, &event(), Uuid::nil()).is_err());
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
     }
 
@@ -165,7 +175,7 @@ mod tests {
         std::fs::create_dir(home.path().join("Milestone")).unwrap();
         let folder = home.path().join("Milestone").join("MIPSDK");
         std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
-        assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
+        assert!(append(&folder, &event(), Uuid::nil()).is_err());
         assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::platform;
 
@@ -18,10 +19,10 @@ impl Paths {
     /// Finds the folders of the current user.
     ///
     /// # Errors
-    /// [`Error::NoFolder`] where the user has no folder for local application data.
-    pub fn of_current_user() -> Result<Self> {
-        let local = platform::local_app_data().ok_or(Error::NoFolder)?;
-        let logs = platform::log_root().ok_or(Error::NoFolder)?;
+    /// [`Error::NoFolder`] if the user has no folder for local application data.
+    pub fn of_current_user(environment: &Environment) -> Result<Self> {
+        let local = platform::local_app_data(environment).ok_or(Error::NoFolder)?;
+        let logs = platform::log_root(environment).ok_or(Error::NoFolder)?;
         Ok(Self::new(&local, &logs))
     }
 
@@ -31,17 +32,17 @@ impl Paths {
         Self { folder: vendor(local_app_data).join("MilestonePSTools"), log_folder: vendor(log_root).join("MIPSDK") }
     }
 
-    /// The folder that holds all else but the raw log.
+    /// The folder that holds all except the telemetry log.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The random user id.
+    /// The file with the random user id.
     pub fn user_id(&self) -> PathBuf {
         self.folder.join("telemetry.uuid")
     }
 
-    /// The random id that stands for a site.
+    /// The file with the random id that stands for a site.
     pub fn site_id(&self, actual: Uuid) -> PathBuf {
         self.folder.join(format!("site-{}.uuid", actual.hyphenated()))
     }
@@ -51,27 +52,17 @@ impl Paths {
         self.folder.join("appsettings.user.json")
     }
 
-    /// The lock that whoever creates an id holds for a moment.
-    pub fn identity_lock(&self) -> PathBuf {
-        self.folder.join("identity.lock")
-    }
-
-    /// The lock that whoever changes a setting holds for a moment, and, shared, whoever hands bytes to the network.
+    /// The lock that a process takes exclusively to change the settings, and shared to send the first bytes of a request.
     pub fn settings_lock(&self) -> PathBuf {
         self.folder.join("settings.lock")
     }
 
-    /// The lock that whoever writes to the raw log holds for a moment.
-    pub fn log_lock(&self) -> PathBuf {
-        self.folder.join("log.lock")
-    }
-
-    /// The folder of events that are not sent yet.
+    /// The folder of pending events, with a folder for each destination.
     pub fn spool(&self) -> PathBuf {
         self.folder.join("spool")
     }
 
-    /// The folder of the raw log.
+    /// The folder of the telemetry log.
     pub fn log_folder(&self) -> &Path {
         &self.log_folder
     }

@@ -1,59 +1,69 @@
 //! The session of a process: consent, ids, spool and sender put together. What the C ABI offers, as safe methods.
 //!
-//! An event takes one way: `Session::record` asks for consent, stores the event in the spool and asks again. Whoever
-//! opts out writes the choice first and empties the spool then. So an event that is stored while the choice is written
-//! is removed by one of the two. Should the process die in between, the event stays behind a "no" that every sender
-//! asks for; and opting in again empties the spool before the "yes" is written.
+//! An event takes one way: `Session::record` stores it in the spool after a first look at the consent, and then looks again. An
+//! opt-out is stored first, and pending events are deleted then. So an event that is stored meanwhile is deleted by one of the two.
+//! If the process dies in between, the event stays behind an opt-out that every sender reads; and opting in again deletes pending
+//! events before it is stored.
+//!
+//! The session's mutex guards a few values in memory and is never held over a file, a lock or the network, so that reading the
+//! state never waits for a change.
 
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use uuid::Uuid;
 
-use crate::config::{self, Decision, Decisions, Environment, Layer};
-use crate::envelope::{BUILT_IN, Destination};
+use crate::connections::Open;
+use crate::consent::{Consent, Decision, Decisions, Verdict};
+use crate::delivery::{Delivery, RetryState};
+use crate::destination::{BUILT_IN, Destination};
+use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::event::{Event, Field, Kind, Value};
+use crate::event::{CloseVmsSession, Event, Fields, NewSession, NewVmsSession, UserType, Version};
 use crate::paths::Paths;
-use crate::sender::{Delivery, Memory, Sender};
-use crate::settings::{self, Settings};
-use crate::transport::ProxyChoice;
-pub use crate::vms::UsageDataPolicy;
-use crate::vms::{self, Client, Known, Logon, Stage};
-use crate::{host, identity, log, platform};
+use crate::proxy::ProxyChoice;
+use crate::sender::Sender;
+use crate::spool::Entry;
+use crate::vms::Counts;
+use crate::{identity, log, platform};
 
-/// Most connections that are open at once in one process: far beyond any real host, and a bound for a broken one.
-const CONNECTION_LIMIT: usize = 1_024;
-/// Longest wait for the counts of a connection that is closed.
-const COUNTING_PATIENCE: Duration = Duration::from_secs(1);
-
-/// What the host says of itself.
+/// What the host says about itself.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
     /// ProductVersion of the module's assembly, or the host program's version.
     pub assembly_version: String,
-    /// .NET's `RuntimeInformation.FrameworkDescription`; `None` where there is no framework.
+    /// .NET's `RuntimeInformation.FrameworkDescription`; `None` if there is no framework.
     pub framework_description: Option<String>,
     /// .NET's `RuntimeInformation.OSDescription`; `None`: the library finds its own.
     pub os_description: Option<String>,
-    /// Where events go, where the environment names nothing; `None`: the built-in place.
+    /// Where events go if the environment names nothing; `None`: the built-in destination.
     pub connection_string: Option<String>,
     /// Whether the host will name the proxy with `set_config`; nothing is sent before.
     pub names_proxy: bool,
 }
 
-/// The facts of a connection: counts that could not be read are `None`.
+/// What a VMS says about usage data (C7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageDataPolicy {
+    /// It could not be read: nothing of this connection is sent.
+    Unknown,
+    /// Allowed.
+    On,
+    /// Forbidden: this opts the user out, now and later (C6).
+    Off,
+    /// The VMS does not have the option: treated as allowed.
+    NotOffered,
+}
+
+/// The facts of a connection, as a host or the VMS's API says. What does not fit the list of fields is left out.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The actual id of the site; it stays on this computer.
     pub site: Uuid,
-    /// One of [`crate::event::USER_TYPES`].
-    pub user_type: &'static str,
+    /// The kind of user.
+    pub user_type: UserType,
     /// Whether OAuth was used.
     pub is_oauth: Option<bool>,
     /// Whether HTTPS is used.
@@ -64,8 +74,8 @@ pub struct Connection {
     pub product_name: Option<String>,
     /// What the VMS says about usage data.
     pub policy: UsageDataPolicy,
-    /// The counts, by their fields.
-    pub counts: Vec<(Field, Option<u32>)>,
+    /// The counts.
+    pub counts: Counts,
 }
 
 /// What became of a call.
@@ -75,6 +85,15 @@ pub enum Outcome {
     Recorded,
     /// Telemetry is off, or this connection sends nothing: nothing was recorded.
     Off,
+    /// It is not known whether telemetry is off: nothing was recorded.
+    Unsure,
+}
+
+impl Outcome {
+    /// Returns what becomes of an event that is not recorded.
+    fn of(verdict: Verdict) -> Self {
+        if verdict == Verdict::Unsure { Self::Unsure } else { Self::Off }
+    }
 }
 
 /// A change of the configuration; `None` leaves a value as it is.
@@ -82,24 +101,26 @@ pub enum Outcome {
 pub struct Change {
     /// Whether events are recorded and sent; stored for every later session of the user.
     pub telemetry: Option<bool>,
-    /// Whether events go to the raw log; stored as well.
+    /// Whether events are written to the telemetry log; stored as well.
     pub log: Option<bool>,
     /// The proxy for this session; not stored.
     pub proxy: Option<ProxyChoice>,
+    /// Whether the host begins, or has ended, to change the configuration: no request begins meanwhile.
+    pub hold: Option<bool>,
 }
 
-/// What holds at this moment, for the user to see.
+/// What is in effect at this moment, for the user to see.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct Status {
     /// Whether telemetry is on, and why.
     pub telemetry: Decision,
-    /// Whether events go to the raw log, and why.
+    /// Whether events are written to the telemetry log, and why.
     pub log: Decision,
-    /// Events that wait to be sent.
+    /// Pending events of this session's destination.
     pub pending: usize,
-    /// What is remembered of delivery.
-    pub delivery: Memory,
-    /// The last failure on this computer, in words.
+    /// What is known of delivery.
+    pub delivery: RetryState,
+    /// The last error on this computer.
     pub failure: Option<String>,
     /// Why nothing of the last connection is sent although telemetry is on (C7).
     pub unreported: Option<String>,
@@ -111,424 +132,391 @@ pub struct Session {
     facts: HostFacts,
     environment: Environment,
     work: std::result::Result<Work, String>,
-    inner: Mutex<Inner>,
+    pub(crate) state: Mutex<State>,
 }
 
 /// What a session needs in order to work at all.
 struct Work {
     paths: Paths,
+    consent: Arc<Consent>,
     sender: Sender,
 }
 
+/// What changes while the session runs.
 #[derive(Default)]
-struct Inner {
-    announced: bool,
+pub(crate) struct State {
+    new_session: Announced,
     /// The lasting ids that were needed so far, by their files.
-    ids: HashMap<PathBuf, Uuid>,
-    connections: HashMap<u64, Open>,
-    last_connection: u64,
+    ids: BTreeMap<PathBuf, Uuid>,
+    pub(crate) connections: BTreeMap<u64, Open>,
+    pub(crate) last_connection: u64,
     failure: Option<String>,
     unreported: Option<String>,
 }
 
-/// An open connection.
-struct Open {
-    since: Instant,
-    /// The random id that stands for the site; `None`: nothing of this connection is sent.
-    site: Option<Uuid>,
-    /// The connection that the library made itself.
-    client: Option<Arc<Client>>,
+/// Whether `NewSession` was recorded.
+#[derive(Default, PartialEq)]
+enum Announced {
+    #[default]
+    No,
+    /// It is being recorded.
+    InProgress,
+    Recorded(Entry),
 }
 
 impl Session {
-    /// Starts the session and records its `NewSession`, unless something says no; then nothing is touched (S5).
-    /// Whatever else fails is kept for [`Session::state`].
+    /// Starts the session and records its `NewSession`, unless somebody opted out; then nothing is touched (S5). What else fails is
+    /// kept for [`Session::status`].
     ///
     /// # Errors
-    /// [`Error::Argument`] where the host's own connection string cannot be used; there is no session then.
+    /// [`Error::Argument`] if the host's own connection string cannot be used; there is no session then.
     pub fn start(facts: HostFacts, environment: Environment, paths: Result<Paths>) -> Result<Self> {
         let own = facts.connection_string.as_deref().unwrap_or(BUILT_IN).parse::<Destination>();
         let own = own.map_err(|problem| Error::argument("connection_string", problem))?;
-        let destination = match environment.connection_string() {
-            None => Ok(own),
-            Some(text) => text
-                .parse()
-                .map_err(|problem| format!("VMS_ApplicationInsights__ConnectionString cannot be used: {problem}")),
+        let (destination, unusable) = match environment.connection_string().map(str::parse) {
+            None => (own, None),
+            Some(Ok(destination)) => (destination, None),
+            Some(Err(problem)) => {
+                (own, Some(format!("VMS_ApplicationInsights__ConnectionString cannot be used: {problem}")))
+            }
         };
         let proxy = if facts.names_proxy { ProxyChoice::Awaited } else { ProxyChoice::Environment };
-        let work = paths.map_err(|error| error.to_string()).and_then(|paths| {
-            let delivery = Delivery::new(&paths, environment.clone(), destination?);
-            Ok(Work { paths, sender: Sender::new(delivery, proxy) })
+        let work = paths.map_err(|error| error.to_string()).map(|paths| {
+            let consent = Arc::new(Consent::new(&paths, environment.clone(), unusable));
+            let sender = Sender::new(Delivery::new(&paths, consent.clone(), destination), proxy);
+            Work { paths, consent, sender }
         });
-        let session = Self { id: Uuid::new_v4(), facts, environment, work, inner: Mutex::default() };
-        // The reason of a failure is kept for the state; an import never fails because of telemetry (S3).
+        let session = Self { id: Uuid::new_v4(), facts, environment, work, state: Mutex::default() };
+        // The reason of a failure is kept for the status; an import never fails because of telemetry (S3).
         let _ = session.announce();
         Ok(session)
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn consents(&self) -> bool {
-        self.work.as_ref().is_ok_and(|work| work.sender.delivery().consents())
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn work(&self) -> Result<&Work> {
-        self.work.as_ref().map_err(|words| Error::Unusable(words.clone()))
+        self.work.as_ref().map_err(|reason| Error::Unusable(reason.clone()))
     }
 
-    /// Records `NewSession` where it was not recorded yet and telemetry is on.
+    /// Decides whether telemetry is on.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.work.as_ref().map_or(Verdict::Off, |work| work.consent.verdict())
+    }
+
+    /// Keeps an error for the status.
+    fn keep<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error| self.state().failure = Some(error.to_string()))
+    }
+
+    /// Records `NewSession`, unless that was done or telemetry is not on.
     fn announce(&self) -> Result<Outcome> {
-        let mut inner = self.inner();
-        if inner.announced || !self.consents() {
-            return Ok(Outcome::Off);
+        let work = self.work()?;
+        {
+            let mut state = self.state();
+            if state.new_session != Announced::No {
+                return Ok(Outcome::Recorded);
+            }
+            state.new_session = Announced::InProgress;
         }
-        let mut event = self.event(Kind::NewSession, &mut inner)?;
-        let os = self.facts.os_description.clone().or_else(host::os_description);
-        event.set_known(Field::OSDescription, os.map(Value::Text));
-        event.set_known(Field::FrameworkDescription, self.facts.framework_description.clone().map(Value::Text));
-        event.set_known(Field::ProcessorCount, host::processor_count().map(Value::Count));
-        event.set_known(Field::PrivateBytes, platform::private_bytes().map(Value::Count));
-        let outcome = self.record(&event, &mut inner)?;
-        inner.announced = outcome == Outcome::Recorded;
-        Ok(outcome)
+        let recorded = match work.consent.verdict() {
+            Verdict::On => self.record(&self.new_session(work)),
+            verdict => Ok((Outcome::of(verdict), None)),
+        };
+        self.state().new_session = match &recorded {
+            Ok((_, Some(entry))) => Announced::Recorded(entry.clone()),
+            _ => Announced::No,
+        };
+        recorded.map(|(outcome, _)| outcome)
     }
 
-    /// Starts an event with the ids of this user and session.
-    fn event(&self, kind: Kind, inner: &mut Inner) -> Result<Event> {
-        let paths = &self.work()?.paths;
-        let user = self.lasting_id(paths.user_id(), inner)?;
-        Ok(Event::new(kind, Utc::now(), &self.facts.assembly_version, user, self.id))
+    fn new_session(&self, work: &Work) -> Event {
+        let system = self.facts.os_description.clone().or_else(|| sysinfo::System::long_os_version().ok());
+        let fits = |text: String| text.try_into().ok();
+        self.event(Fields::NewSession(NewSession {
+            uuid: self.lasting_id(work.paths.user_id()),
+            SessionId: self.id,
+            AssemblyVersion: self.version(),
+            OSDescription: system.and_then(fits),
+            FrameworkDescription: self.facts.framework_description.clone().and_then(fits),
+            ProcessorCount: platform::processor_count(),
+            PrivateBytes: platform::private_bytes(),
+        }))
     }
 
-    /// Gives the id in a file, which is read once. Where it cannot be stored, a random one serves this session only (I5).
-    fn lasting_id(&self, file: PathBuf, inner: &mut Inner) -> Result<Uuid> {
-        let lock = self.work()?.paths.identity_lock();
-        if let Some(id) = inner.ids.get(&file) {
-            return Ok(*id);
+    fn version(&self) -> Option<Version> {
+        self.facts.assembly_version.clone().try_into().ok()
+    }
+
+    fn event(&self, fields: Fields) -> Event {
+        Event { time: Utc::now(), version: self.version(), fields }
+    }
+
+    /// Returns the id in a file, which is read once. If it cannot be stored, a random one is used for this session only (I5).
+    fn lasting_id(&self, file: PathBuf) -> Uuid {
+        if let Some(id) = self.state().ids.get(&file) {
+            return *id;
         }
-        let id = identity::read_or_create(&file, &lock).unwrap_or_else(|error| {
-            inner.failure = Some(error.to_string());
+        let id = identity::read_or_create(&file).unwrap_or_else(|error| {
+            self.state().failure = Some(without_site(error).to_string());
             Uuid::new_v4()
         });
-        inner.ids.insert(file, id);
-        Ok(id)
+        // Another thread may have been faster.
+        *self.state().ids.entry(file).or_insert(id)
     }
 
     /// Stores an event for the sender: the one way that every event takes.
-    fn record(&self, event: &Event, inner: &mut Inner) -> Result<Outcome> {
-        let work = self.work()?;
-        let delivery = work.sender.delivery();
+    fn record(&self, event: &Event) -> Result<(Outcome, Option<Entry>)> {
+        let Work { paths, consent, sender } = self.work()?;
+        let delivery = sender.delivery();
         let stored = delivery.spool.put(event);
-        if stored.is_err() && !delivery.consents() {
-            // Whoever opted out meanwhile has emptied the spool under the hands of this call.
-            return Ok(Outcome::Off);
+        let decisions = consent.decide();
+        if decisions.telemetry.verdict == Verdict::Off {
+            // The user opted out meanwhile, and may have deleted the spool under the hands of this call.
+            let removed = stored.map_or(Ok(()), |entry| delivery.spool.remove(&entry));
+            return self.keep(removed).map(|()| (Outcome::Off, None));
         }
-        let outcome = stored.and_then(|entry| {
-            let decisions = delivery.decide();
-            if !decisions.telemetry.on {
-                return delivery.spool.remove(&entry).map(|()| Outcome::Off);
-            }
-            if decisions.log.on
-                && let Err(error) =
-                    log::append(work.paths.log_folder(), &work.paths.log_lock(), event, delivery.destination.key)
-            {
-                inner.failure = Some(error.to_string());
-            }
-            Ok(Outcome::Recorded)
-        });
-        match &outcome {
-            Ok(_) => work.sender.kick(),
-            Err(error) => inner.failure = Some(error.to_string()),
+        if stored.is_ok() && decisions.log.is_on() {
+            // A log that cannot be written costs only itself.
+            let _ = self.keep(log::append(paths.log_folder(), event, delivery.destination.key));
         }
-        outcome
+        match stored {
+            Ok(_) => sender.wake(),
+            // Sending what is pending makes room on a full disk.
+            Err(_) => sender.wake_if_pending(),
+        }
+        self.keep(stored).map(|entry| (Outcome::Recorded, Some(entry)))
     }
 
-    /// Notes a connection that the host made and records its `NewVmsSession`. Gives the number by which it is closed.
+    /// Notes a connection that the host made and records its `NewVmsSession`. Returns the number by which it is closed.
     ///
     /// # Errors
-    /// [`Error::TooManyConnections`]; [`Error::File`] where the event cannot be stored. There is no connection then.
+    /// [`Error::TooManyConnections`]; [`Error::File`] if the event cannot be stored. There is no connection then.
     pub fn connect(&self, connection: &Connection) -> Result<(u64, Outcome)> {
-        let mut inner = self.inner();
-        let number = inner.open(None)?;
-        let reported = self.report(number, connection, "the host does not say what it is", &mut inner);
-        if reported.is_err() {
-            inner.connections.remove(&number);
+        let number = self.reserve()?;
+        match self.report(number, connection, "the host does not say what it is") {
+            Ok(outcome) => Ok((number, outcome)),
+            Err(error) => {
+                self.state().connections.remove(&number);
+                Err(error)
+            }
         }
-        Ok((number, reported?))
     }
 
-    /// Records the `NewVmsSession` of an open connection. `why` says why its privacy option is unknown, where it is.
-    fn report(&self, number: u64, connection: &Connection, why: &str, inner: &mut Inner) -> Result<Outcome> {
-        inner.unreported = None;
-        if connection.policy == UsageDataPolicy::Off && self.consents() {
-            self.obey_policy(inner)?;
-        }
-        if !self.consents() {
+    /// Records the `NewVmsSession` of an open connection. `why` says why its usage data option is unknown, if it is.
+    pub(crate) fn report(&self, number: u64, connection: &Connection, why: &str) -> Result<Outcome> {
+        // Without a folder telemetry is off, and the status says why (S3).
+        let Ok(Work { paths, consent, sender }) = &self.work else {
+            return Ok(Outcome::Off);
+        };
+        self.state().unreported = None;
+        let verdict = consent.verdict();
+        if connection.policy == UsageDataPolicy::Off && verdict != Verdict::Off {
+            self.obey_vms(consent, sender);
             return Ok(Outcome::Off);
         }
+        if verdict != Verdict::On {
+            return Ok(Outcome::of(verdict));
+        }
         if connection.policy == UsageDataPolicy::Unknown {
-            inner.unreported = Some(format!(
-                "nothing of the last connection is sent, as the VMS's option for usage data is not known: {why}"
+            self.state().unreported = Some(format!(
+                "nothing of the last connection is sent, as the usage data option of the VMS is not known: {why}"
             ));
             return Ok(Outcome::Off);
         }
-        let site = self.lasting_id(self.work()?.paths.site_id(connection.site), inner)?;
-        let mut event = self.event(Kind::NewVmsSession, inner)?;
-        let text = |text: &Option<String>| text.clone().map(Value::Text);
-        event.set(Field::UserType, Value::Text(connection.user_type.to_owned()));
-        event.set_known(Field::IsOAuthConnection, connection.is_oauth.map(Value::Flag));
-        event.set_known(Field::EncryptionEnabled, connection.is_encrypted.map(Value::Flag));
-        event.set_known(Field::ProductVersion, text(&connection.product_version));
-        event.set_known(Field::ProductName, text(&connection.product_name));
-        event.set(Field::SiteId, Value::Id(site));
-        for (field, count) in &connection.counts {
-            event.set_known(*field, count.map(|count| Value::Count(count.into())));
-        }
-        let outcome = self.record(&event, inner)?;
-        if let (Outcome::Recorded, Some(open)) = (outcome, inner.connections.get_mut(&number)) {
+        // A session that began while telemetry was off, and that another process turned on.
+        let _ = self.announce();
+        let site = self.lasting_id(paths.site_id(connection.site));
+        let counts = connection.counts;
+        let fields = NewVmsSession {
+            uuid: self.lasting_id(paths.user_id()),
+            UserType: connection.user_type,
+            IsOAuthConnection: connection.is_oauth.map(Into::into),
+            EncryptionEnabled: connection.is_encrypted.map(Into::into),
+            SessionId: self.id,
+            ProductVersion: connection.product_version.clone().and_then(|text| text.try_into().ok()),
+            ProductName: connection.product_name.clone().and_then(|text| text.try_into().ok()),
+            AssemblyVersion: self.version(),
+            SiteId: site,
+            ChildSites: counts.child_sites,
+            Recorders: counts.recorders,
+            HardwareCount: counts.hardware,
+            CameraCount: counts.cameras,
+            MicrophoneCount: counts.microphones,
+            SpeakerCount: counts.speakers,
+            MetadataCount: counts.metadata,
+            InputCount: counts.inputs,
+            OutputCount: counts.outputs,
+        };
+        let (outcome, _) = self.record(&self.event(Fields::NewVmsSession(fields)))?;
+        if let (Outcome::Recorded, Some(open)) = (outcome, self.state().connections.get_mut(&number)) {
             open.site = Some(site);
         }
         Ok(outcome)
     }
 
-    /// Begins to log on to a VMS, on a thread of its own, and returns at once. Gives the number by which the connection is
-    /// looked at and closed. Its `NewVmsSession` is recorded when the VMS was counted, or when [`Session::settle`] does not
-    /// wait for that.
-    ///
-    /// # Errors
-    /// [`Error::TooManyConnections`]; [`Error::Unusable`] where there can be no thread.
-    pub fn connect_vms(self: &Arc<Self>, logon: Logon) -> Result<u64> {
-        let client = Arc::new(Client::new(&logon));
-        let number = self.inner().open(Some(client.clone()))?;
-        let session = self.clone();
-        let serve = move || {
-            // A panic must not leave a caller behind who waits for the next stage.
-            if catch_unwind(AssertUnwindSafe(|| session.serve(number, logon, &client))).is_err() {
-                client.enter(Stage::Failed);
-            }
-        };
-        let thread = thread::Builder::new().name(vms::THREAD.to_owned()).stack_size(vms::STACK).spawn(serve);
-        thread.map(|_| number).map_err(|cause| {
-            self.inner().connections.remove(&number);
-            Error::Unusable(format!("no thread can be started: {cause}"))
-        })
+    /// Obeys a VMS that opts the user out. What cannot be stored now, the background thread stores as soon as it can.
+    fn obey_vms(&self, consent: &Consent, sender: &Sender) {
+        let obeyed = consent.obey_vms(|| sender.purge());
+        if self.keep(obeyed).is_err() {
+            sender.wake();
+        }
     }
 
-    /// The thread of a connection: logs on and, where telemetry is on, reads the privacy option and counts.
-    fn serve(&self, number: u64, logon: Logon, client: &Client) {
-        let logged_on = match vms::log_on(logon, client) {
-            Ok(logged_on) => logged_on,
-            Err(failure) => {
-                return client.change(|known| (known.stage, known.failure) = (Stage::Failed, Some(failure)));
-            }
-        };
-        if let Some(open) = self.inner().connections.get_mut(&number) {
-            open.since = Instant::now();
-        }
-        client.enter(Stage::Counting);
-        if self.consents() && !client.is_closed() {
-            match logged_on.read_policy(client) {
-                UsageDataPolicy::On | UsageDataPolicy::NotOffered => {
-                    logged_on.count(client, &|| self.consents());
-                }
-                // Whoever closed the connection meanwhile has met such a VMS all the same.
-                UsageDataPolicy::Off if self.consents() => drop(self.obey_policy(&mut self.inner())),
-                UsageDataPolicy::Off | UsageDataPolicy::Unknown => {}
-            }
-        }
-        // What failed is in the state.
-        let _ = self.settle(number, Duration::ZERO);
-        client.enter(Stage::Connected);
-    }
-
-    /// Waits until a connection of [`Session::connect_vms`] is counted, at most so long, and records its `NewVmsSession` with
-    /// what is known by then, once.
+    /// Closes a connection and records its `CloseVmsSession`.
     ///
     /// # Errors
-    /// [`Error::NoSuchConnection`]; [`Error::File`] where the event cannot be stored.
-    pub fn settle(&self, number: u64, longest: Duration) -> Result<Outcome> {
-        let client = self.client(number)?;
-        drop(client.wait(|stage| stage == Stage::Counting, longest));
-        let mut inner = self.inner();
-        let Some((connection, why)) = facts(&client.known(), client.user_type()) else {
+    /// [`Error::NoSuchConnection`]; [`Error::File`] if the event cannot be stored, the connection is closed then too.
+    pub fn disconnect(&self, number: u64) -> Result<Outcome> {
+        let open = self.close(number)?;
+        let Some(site) = open.site else {
             return Ok(Outcome::Off);
         };
-        if !inner.connections.contains_key(&number) {
-            return Err(Error::NoSuchConnection);
+        let work = self.work()?;
+        let verdict = work.consent.verdict();
+        if verdict != Verdict::On {
+            return Ok(Outcome::of(verdict));
         }
-        let outcome = self.report(number, &connection, &why, &mut inner);
-        client.change(|known| known.reported = Some(matches!(outcome, Ok(Outcome::Recorded))));
+        let seconds = open.since.elapsed().as_millis() as f64 / 1000.0;
+        let fields = CloseVmsSession {
+            uuid: self.lasting_id(work.paths.user_id()),
+            SessionId: self.id,
+            SiteId: site,
+            ConnectionDuration: seconds.try_into().map_err(|_| Error::Unusable("the clock is broken".to_owned()))?,
+            PrivateBytes: platform::private_bytes(),
+        };
+        self.record(&self.event(Fields::CloseVmsSession(fields))).map(|(outcome, _)| outcome)
+    }
+
+    /// Changes the configuration; a choice is in effect when this returns (C3, C4). Returns what the user should know.
+    ///
+    /// # Errors
+    /// [`Error::Settings`], [`Error::File`] and [`Error::Policy`] if the choice cannot be stored: all is as it was.
+    /// [`Error::NotStored`]: an opt-out that is in effect for this session.
+    pub fn set_config(&self, change: Change) -> Result<Option<String>> {
+        let Work { consent, sender, .. } = match (&change.telemetry, &change.log, &self.work) {
+            // A proxy, or the announcement of a change, is for a session that works.
+            (None, None, Err(_)) => return Ok(None),
+            _ => self.work()?,
+        };
+        if change.hold == Some(true) {
+            consent.hold(true);
+        }
+        let outcome = self.choose(&change, consent, sender);
+        // Only now: nothing is sent before an opt-out is in effect (S6).
+        if change.hold == Some(false) {
+            consent.hold(false);
+        }
+        if let Some(proxy) = change.proxy {
+            sender.set_proxy(proxy);
+        } else if change.hold == Some(false) {
+            sender.wake_if_pending();
+        }
         outcome
     }
 
-    /// Gives a connection of [`Session::connect_vms`].
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConnection`].
-    pub fn client(&self, number: u64) -> Result<Arc<Client>> {
-        self.inner().connections.get(&number).and_then(|open| open.client.clone()).ok_or(Error::NoSuchConnection)
-    }
-
-    /// Switches telemetry off for this user because a VMS forbids it (C6). Where that cannot be stored it holds for this
-    /// session at least.
-    fn obey_policy(&self, inner: &mut Inner) -> Result<()> {
-        let sender = &self.work()?.sender;
-        if let Err(error) = self.store(Settings { telemetry: Some(false), by_policy: true, log: None }, inner) {
-            sender.delivery().refuse(true);
-            inner.failure = Some(error.to_string());
-            return sender.purge();
-        }
-        Ok(())
-    }
-
-    /// Forgets a connection and records its `CloseVmsSession`.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConnection`]; [`Error::File`] where the event cannot be stored, the connection is closed then too.
-    pub fn disconnect(&self, number: u64) -> Result<Outcome> {
-        // What cannot be reported stands in nobody's way.
-        let _ = self.settle(number, COUNTING_PATIENCE);
-        let mut inner = self.inner();
-        let open = inner.connections.remove(&number).ok_or(Error::NoSuchConnection)?;
-        if let Some(client) = open.client {
-            client.close();
-        }
-        let (Some(site), true) = (open.site, self.consents()) else {
-            return Ok(Outcome::Off);
+    /// Stores the user's choices.
+    fn choose(&self, change: &Change, consent: &Consent, sender: &Sender) -> Result<Option<String>> {
+        let warning = match (change.telemetry, change.log) {
+            (Some(true), log) => {
+                consent.opt_in(log, || sender.purge())?;
+                self.announce()?;
+                None
+            }
+            (Some(false), log) => {
+                // A NewSession that was never sent is recorded again when telemetry is on again (C4).
+                let entry = match &self.state().new_session {
+                    Announced::Recorded(entry) => Some(entry.clone()),
+                    _ => None,
+                };
+                let is_pending = entry.is_some_and(|entry| sender.delivery().spool.path(&entry).exists());
+                let outcome = consent.opt_out(log, || sender.purge());
+                if is_pending {
+                    self.state().new_session = Announced::No;
+                }
+                outcome?
+            }
+            (None, Some(log)) => consent.set_log(log).map(|()| None)?,
+            (None, None) => return Ok(None),
         };
-        let mut event = self.event(Kind::CloseVmsSession, &mut inner)?;
-        event.set(Field::SiteId, Value::Id(site));
-        event.set(Field::ConnectionDuration, Value::Seconds(open.since.elapsed().as_millis() as f64 / 1000.0));
-        event.set_known(Field::PrivateBytes, platform::private_bytes().map(Value::Count));
-        self.record(&event, &mut inner)
+        Ok(warning.or_else(|| self.warning(change, consent)))
     }
 
-    /// Changes the configuration; a choice holds when this returns (C3, C4).
-    ///
-    /// # Errors
-    /// [`Error::Settings`] and [`Error::File`] where the choice cannot be stored; all is as it was then.
-    pub fn set_config(&self, change: Change) -> Result<()> {
-        if change.telemetry.is_some() || change.log.is_some() {
-            let choice = Settings { telemetry: change.telemetry, log: change.log, by_policy: false };
-            self.store(choice, &mut self.inner())?;
+    /// Returns why a choice is stored and not in effect.
+    fn warning(&self, change: &Change, consent: &Consent) -> Option<String> {
+        let decision = consent.decide().telemetry;
+        if decision.is_on() {
+            return None;
         }
-        if let (Some(proxy), Ok(work)) = (change.proxy, &self.work) {
-            work.sender.set_proxy(proxy);
-        }
-        if change.telemetry == Some(true) {
-            self.announce()?;
-        }
-        Ok(())
-    }
-
-    /// Stores a choice. A "no" deletes what waits; so does a "yes" after a "no", as a process that died in the middle of
-    /// recording may have left something behind. What the environment says is of this process, and deletes nothing.
-    fn store(&self, choice: Settings, inner: &mut Inner) -> Result<()> {
-        let work = self.work()?;
-        let delivery = work.sender.delivery();
-        let change = || settings::change(&work.paths.settings(), &work.paths.settings_lock(), choice);
-        match choice.telemetry {
-            Some(true) => {
-                if settings::read(&delivery.settings)?.telemetry == Some(false) {
-                    delivery.spool.purge()?;
-                }
-                change()?;
-                delivery.refuse(false);
-                Ok(())
-            }
-            Some(false) => {
-                change()?;
-                // A NewSession that was never sent is sent when telemetry is on again (C4).
-                inner.announced &= !self.waits_to_be_announced(delivery);
-                work.sender.purge()
-            }
-            None => change(),
+        match (change.telemetry, change.log) {
+            (Some(true), _) => Some(format!("the choice is stored, but telemetry stays off: {}", decision.reason)),
+            (_, Some(true)) => Some(format!("nothing is logged while telemetry is off: {}", decision.reason)),
+            _ => None,
         }
     }
 
-    fn waits_to_be_announced(&self, delivery: &Delivery) -> bool {
-        let entries = delivery.spool.entries().unwrap_or_default();
-        let events = entries.iter().filter_map(|entry| delivery.spool.read(entry, Utc::now()).ok()?);
-        let id = self.id.to_string();
-        events.filter(|event| event.kind() == Kind::NewSession).any(|event| event.session() == id)
-    }
-
-    /// Shows what holds at this moment.
-    pub fn state(&self) -> State {
-        let Inner { failure, unreported, .. } = &*self.inner();
-        let (failure, unreported) = (failure.clone(), unreported.clone());
+    /// Returns what is in effect at this moment.
+    pub fn status(&self) -> Status {
+        let (failure, unreported) = {
+            let state = self.state();
+            (state.failure.clone(), state.unreported.clone())
+        };
         match &self.work {
-            Ok(work) => {
-                let delivery = work.sender.delivery();
-                let Decisions { telemetry, log } = delivery.decide();
+            Ok(Work { consent, sender, .. }) => {
+                let Decisions { telemetry, log } = consent.decide();
+                let delivery = sender.delivery();
                 let pending = delivery.spool.entries().map_or(0, |entries| entries.len());
-                State { telemetry, log, pending, delivery: delivery.memory(), failure, unreported }
+                Status { telemetry, log, pending, delivery: delivery.retry_state(), failure, unreported }
             }
-            Err(words) => {
-                let Decisions { mut telemetry, log } = config::decide(&self.environment, &Ok(Settings::default()));
-                if telemetry.on {
-                    telemetry = Decision { on: false, layer: Layer::Unusable, words: words.clone() };
+            Err(reason) => {
+                // An opt-out is a better reason than what does not work.
+                let out = self.environment.telemetry().filter(|(on, _)| !on).map(|(_, reason)| reason);
+                let telemetry = Decision::unusable(out.as_deref().unwrap_or(reason));
+                Status {
+                    log: telemetry.clone(),
+                    telemetry,
+                    pending: 0,
+                    delivery: RetryState::default(),
+                    failure,
+                    unreported,
                 }
-                State { telemetry, log, pending: 0, delivery: Memory::default(), failure, unreported }
             }
         }
     }
 
-    /// Gives the paths that the session works with, where it has any.
+    /// Returns the paths that the session works with, if it has any.
     pub fn paths(&self) -> Option<&Paths> {
         self.work.as_ref().ok().map(|work| &work.paths)
     }
 
-    /// Tells whether the background thread runs at this moment.
+    /// Returns whether the background thread runs at this moment.
     pub fn is_sending(&self) -> bool {
         self.work.as_ref().is_ok_and(|work| work.sender.is_running())
     }
 
-    /// Tells whether `NewSession` is recorded.
-    pub fn is_announced(&self) -> bool {
-        self.inner().announced
+    /// Returns whether `NewSession` is recorded, and if it is not, why.
+    pub fn started(&self) -> Outcome {
+        match (&self.state().new_session, &self.work) {
+            (Announced::No, Ok(_)) => {}
+            (Announced::No, Err(_)) => return Outcome::Off,
+            _ => return Outcome::Recorded,
+        }
+        Outcome::of(self.verdict())
     }
 
-    /// Gives the random id of the session.
+    /// Returns the random id of the session.
     pub fn id(&self) -> Uuid {
         self.id
     }
 }
 
-impl Inner {
-    /// Notes a connection of which nothing is reported yet.
-    fn open(&mut self, client: Option<Arc<Client>>) -> Result<u64> {
-        if self.connections.len() >= CONNECTION_LIMIT {
-            return Err(Error::TooManyConnections);
+/// Names the kind of file in an error in place of the actual id of a site (E5).
+fn without_site(error: Error) -> Error {
+    match error {
+        Error::File { doing, path, cause } if path.to_string_lossy().contains("site-") => {
+            Error::File { doing, path: path.with_file_name("site-<id>.uuid"), cause }
         }
-        self.last_connection += 1;
-        self.connections.insert(self.last_connection, Open { since: Instant::now(), site: None, client });
-        Ok(self.last_connection)
+        other => other,
     }
-}
-
-/// Gives what is known of a connection that stands and was not reported yet, and why its privacy option is unknown.
-fn facts(known: &Known, user_type: &'static str) -> Option<(Connection, String)> {
-    let stands = matches!(known.stage, Stage::Counting | Stage::Connected);
-    let site = known.site.as_ref().filter(|_| stands && known.reported.is_none())?;
-    let connection = Connection {
-        site: site.id,
-        user_type,
-        // Every token is one of the VMS's identity provider.
-        is_oauth: Some(true),
-        is_encrypted: known.origin.as_ref().map(|origin| origin.is_encrypted()),
-        product_version: site.version.clone(),
-        product_name: known.product.clone(),
-        policy: known.policy.unwrap_or(UsageDataPolicy::Unknown),
-        counts: known.counts.iter().map(|(field, count)| (*field, Some(*count))).collect(),
-    };
-    let why = known.policy_unknown.clone().unwrap_or_else(|| "it was not read in time".to_owned());
-    Some((connection, why))
-}
-
-/// Gives a moment of [`Memory`] as text.
-pub fn moment(seconds: i64) -> Option<String> {
-    DateTime::from_timestamp(seconds, 0).map(|time| time.to_rfc3339())
 }

@@ -1,20 +1,21 @@
 //! The settings file `appsettings.user.json`, which belongs to MilestonePSTools as well (contract section 5).
 //!
-//! Reading takes what .NET's configuration takes: keys in any case, comments, trailing commas, a byte order mark,
-//! truth values as text. Changing edits the text in place, so that whatever is not ours stays byte for byte what it
-//! was. A file that cannot be parsed is never written to.
+//! Reading accepts what .NET's configuration accepts: keys in any case, nested or flat (`"ApplicationInsights:Enabled"`), several
+//! times, comments, trailing commas, a byte order mark, Boolean values as strings. A change edits the text in place, so that what
+//! is not ours stays byte for byte what it was. A file that cannot be parsed is never written to.
 
 use std::path::Path;
+use std::time::Instant;
 
 use chrono::Utc;
 use jsonc_parser::ast::{Object, Value};
-use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
+use jsonc_parser::cst::{CstInputValue, CstObject, CstObjectProp, CstRootNode};
 use jsonc_parser::errors::ParseError;
 use jsonc_parser::tokens::Token;
 use jsonc_parser::{CollectOptions, ParseOptions, Scanner, ScannerOptions, parse_to_ast};
 
-use crate::durable::{self, Hold, Sync};
 use crate::error::{Error, Result};
+use crate::files::{self, LockMode};
 
 /// Largest settings file that is read, in bytes: far beyond any real one.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -28,46 +29,113 @@ const INCLUDE_IN_LOGS: &str = "IncludeInLogs";
 const DISABLED_BY: &str = "DisabledBy";
 const VMS_POLICY: &str = "VmsPolicy";
 
-/// What the user set; `None` where the user set nothing.
+/// What the user set; `None` if the user set nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `ApplicationInsights.Enabled`.
     pub telemetry: Option<bool>,
-    /// `ApplicationInsights.DisabledBy` is `VmsPolicy`: not the user said no but a VMS (C6). Goes with `telemetry`.
+    /// `ApplicationInsights.DisabledBy` is `VmsPolicy`: a VMS opted out, not the user (C6). Goes with `telemetry`.
     pub by_policy: bool,
     /// `ApplicationInsights.IncludeInLogs`.
     pub log: Option<bool>,
 }
 
+/// How a change takes the lock.
+#[derive(Clone, Copy)]
+pub struct Wait {
+    /// Until when it waits for other processes.
+    pub stop: Instant,
+    /// What happens then.
+    pub without_lock: WithoutLock,
+}
+
+/// What becomes of a change if the lock cannot be had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum WithoutLock {
+    /// It is not made.
+    Refuse,
+    /// It is made if no other process changes the settings, even if one begins a request.
+    Share,
+    /// It is made.
+    Store,
+}
+
 /// Reads the file; without one nothing is set.
 ///
 /// # Errors
-/// [`Error::Settings`] where it is not what it should be, [`Error::File`] where it cannot be read.
+/// [`Error::Settings`] if it is not what it should be, [`Error::File`] if it cannot be read.
 pub fn read(path: &Path) -> Result<Settings> {
-    match text_of(path)? {
+    match read_text(path)? {
         Some(text) => parse(&text).map_err(|problem| problem.at(path)),
         None => Ok(Settings::default()),
     }
 }
 
-/// Sets what `change` names and leaves all else as it is, safe against others who do the same (F4).
+/// Sets what `choice` names and leaves all else as it is, safe against other processes that do the same (F4). `first`
+/// runs under the lock, before the file is written, with what was set until now.
+///
+/// An opt-out need not depend on the lock (C12): if it is stored without it, the lock's error is returned.
 ///
 /// # Errors
-/// As for [`read`], and [`Error::File`] where the file cannot be written; it is then as it was.
-pub fn change(path: &Path, lock: &Path, change: Settings) -> Result<()> {
-    let _lock = durable::lock(lock, Hold::AloneForChoice)?;
-    path.parent().into_iter().for_each(|folder| durable::remove_strays(folder, Utc::now()));
-    let text = text_of(path)?;
-    let changed = edit(text.as_deref(), change).map_err(|problem| problem.at(path))?;
-    durable::write(path, changed.as_bytes(), Sync::Yes)
+/// As for [`read`], what `first` returns, and [`Error::File`] if the file cannot be written; it is then as it was.
+pub fn change(
+    path: &Path,
+    lock: &Path,
+    choice: Settings,
+    wait: Wait,
+    first: impl FnOnce(Settings) -> Result<()>,
+) -> Result<Option<Error>> {
+    let Wait { stop, without_lock } = wait;
+    let (_lock, unlocked) = match (files::lock(lock, LockMode::Exclusive, stop), without_lock) {
+        (Ok(lock), _) => (Some(lock), None),
+        (Err(error), WithoutLock::Refuse) => return Err(error),
+        (Err(_), WithoutLock::Share) => (Some(files::lock(lock, LockMode::Shared, stop)?), None),
+        (Err(error), WithoutLock::Store) => (None, Some(error)),
+    };
+    path.parent().into_iter().for_each(|folder| files::remove_stale(folder, Utc::now()));
+    let text = read_text(path)?;
+    let parsed = |text: &str| parse(text).map_err(|problem| problem.at(path));
+    first(text.as_deref().map(parsed).transpose()?.unwrap_or_default())?;
+    let changed = edit(text.as_deref(), choice).map_err(|problem| problem.at(path))?;
+    if text.as_ref() == Some(&changed) {
+        // Many processes may opt out at once: only one has to write.
+        return Ok(unlocked);
+    }
+    files::replace_content(path, changed.as_bytes(), stop).map(|()| unlocked)
 }
 
-fn text_of(path: &Path) -> Result<Option<String>> {
-    let Some(content) = durable::read(path, SIZE_LIMIT)? else {
+fn read_text(path: &Path) -> Result<Option<String>> {
+    let Some(content) = files::read(path, SIZE_LIMIT)? else {
         return Ok(None);
     };
-    let text = String::from_utf8(content).map_err(|_| Problem::whole("it is not UTF-8 text").at(path))?;
-    Ok(Some(text))
+    decode(content).map(Some).map_err(|problem| problem.at(path))
+}
+
+fn decode(content: Vec<u8>) -> std::result::Result<String, Problem> {
+    match content.as_slice() {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [_, 0, ..] | [0, _, ..] => {
+            Err(Problem::whole("it is UTF-16 text; save it as UTF-8"))
+        }
+        _ => String::from_utf8(content).map_err(|_| Problem::whole("it is not UTF-8 text; save it as UTF-8")),
+    }
+}
+
+/// Reads the content of the machine policy's file (C13): whether it opts in or out. `None`: neither is clear.
+pub fn parse_policy(content: Vec<u8>) -> Option<bool> {
+    let text = decode(content).ok()?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+    check_depth(text).ok()?;
+    let Value::Object(root) = parse_to_ast(text, &CollectOptions::default(), &options()).ok()?.value? else {
+        return None;
+    };
+    let flag = |value: &Value<'_>| match value {
+        Value::BooleanLit(flag) => Some(flag.value),
+        Value::StringLit(text) => parse_flag(&text.value),
+        _ => None,
+    };
+    // One that is not clear makes all unclear.
+    let flags: Vec<bool> = members(&root, "EnableTelemetry").map(flag).collect::<Option<_>>()?;
+    flags.iter().copied().reduce(|one, other| one && other)
 }
 
 /// What is wrong with a text, and where.
@@ -118,21 +186,17 @@ fn parse(text: &str) -> std::result::Result<Settings, Problem> {
     let Value::Object(root) = root else {
         return Err(Problem::whole("it does not hold an object"));
     };
-    let mut settings = Settings::default();
-    for section in members(&root, SECTION) {
-        match section {
-            Value::Object(section) => {
-                settings.telemetry = flag(section, ENABLED, settings.telemetry);
-                settings.log = flag(section, INCLUDE_IN_LOGS, settings.log);
-                settings.by_policy |= members(section, DISABLED_BY).any(
-                    |value| matches!(value, Value::StringLit(text) if text.value.eq_ignore_ascii_case(VMS_POLICY)),
-                );
-            }
-            Value::NullKeyword(_) => {}
-            _ => return Err(Problem::whole("\"ApplicationInsights\" is not an object")),
-        }
+    let is_section = |section: &&Value<'_>| matches!(section, Value::Object(_) | Value::NullKeyword(_));
+    if !members(&root, SECTION).all(|section| is_section(&section)) {
+        return Err(Problem::whole("\"ApplicationInsights\" is not an object"));
     }
-    Ok(settings)
+    let is_policy =
+        |value: &&Value<'_>| matches!(value, Value::StringLit(text) if text.value.eq_ignore_ascii_case(VMS_POLICY));
+    Ok(Settings {
+        telemetry: fold(&values(&root, ENABLED), None),
+        by_policy: values(&root, DISABLED_BY).iter().any(is_policy),
+        log: fold(&values(&root, INCLUDE_IN_LOGS), None),
+    })
 }
 
 /// Refuses a text that is nested too deeply. What else is wrong with it the parser says, which gets no further than this.
@@ -155,17 +219,29 @@ fn check_depth(text: &str) -> std::result::Result<(), Problem> {
     Ok(())
 }
 
-fn members<'o, 'a>(object: &'o Object<'a>, name: &'static str) -> impl Iterator<Item = &'o Value<'a>> {
+fn members<'o, 'a>(object: &'o Object<'a>, name: &str) -> impl Iterator<Item = &'o Value<'a>> {
     let named = object.properties.iter().filter(move |member| member.name.as_str().eq_ignore_ascii_case(name));
     named.map(|member| &member.value)
 }
 
-/// Reads a truth value. One "no" wins over a "yes" under another spelling of the key, and what is neither counts as no.
-fn flag(section: &Object<'_>, name: &'static str, before: Option<bool>) -> Option<bool> {
-    members(section, name).fold(before, |before, value| {
+/// Returns all values of a key of our section: nested and flat.
+fn values<'o, 'a>(root: &'o Object<'a>, key: &str) -> Vec<&'o Value<'a>> {
+    let sections = members(root, SECTION).filter_map(|section| section.as_object());
+    let nested = sections.flat_map(|section| members(section, key).collect::<Vec<_>>());
+    nested.chain(members(root, &flat(key))).collect()
+}
+
+/// Returns a key of our section as .NET's configuration flattens it.
+fn flat(key: &str) -> String {
+    format!("{SECTION}:{key}")
+}
+
+/// Reads a Boolean value. One "false" wins over a "true" in another place, and what is neither counts as "false".
+fn fold(values: &[&Value<'_>], before: Option<bool>) -> Option<bool> {
+    values.iter().fold(before, |before, value| {
         let now = match value {
             Value::BooleanLit(flag) => flag.value,
-            Value::StringLit(text) => truth(&text.value) == Some(true),
+            Value::StringLit(text) => parse_flag(&text.value) == Some(true),
             Value::NullKeyword(_) => return before,
             _ => false,
         };
@@ -173,8 +249,8 @@ fn flag(section: &Object<'_>, name: &'static str, before: Option<bool>) -> Optio
     })
 }
 
-/// Reads a truth value as people write it; `None` for what is neither.
-pub(crate) fn truth(text: &str) -> Option<bool> {
+/// Reads a Boolean value as people write it; `None` if it is neither true nor false.
+pub(crate) fn parse_flag(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),
@@ -182,57 +258,66 @@ pub(crate) fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// Gives the text with the change in it; `None` stands for a file that does not exist yet.
-fn edit(text: Option<&str>, change: Settings) -> std::result::Result<String, Problem> {
+/// Returns the text with the change in it; `None` stands for a file that does not exist yet. A value is changed in each place
+/// that has it, and added to our section if none has (C11).
+fn edit(text: Option<&str>, choice: Settings) -> std::result::Result<String, Problem> {
     let text = text.unwrap_or("{}\n");
-    parse(text)?;
+    let before = parse(text)?;
     let (mark, text) = match text.strip_prefix(BYTE_ORDER_MARK) {
         Some(rest) => (BYTE_ORDER_MARK.to_string(), rest),
         None => (String::new(), text),
     };
     let root = CstRootNode::parse(text, &options()).map_err(|error| Problem::parse(&error))?;
     let object = root.object_value().ok_or_else(|| Problem::whole("it does not hold an object"))?;
-    let section = match find(&object, SECTION).iter().find_map(|section| section.object_value()) {
-        Some(section) => section,
-        None => {
-            for null in find(&object, SECTION) {
-                null.remove();
-            }
-            object.append(SECTION, CstInputValue::Object(Vec::new()));
-            object.object_value(SECTION).ok_or_else(|| Problem::whole("\"ApplicationInsights\" cannot be added"))?
-        }
+    if choice.telemetry.is_some() {
+        find(&object, DISABLED_BY).into_iter().for_each(CstObjectProp::remove);
+    }
+    let policy = choice.by_policy.then(|| VMS_POLICY.to_owned());
+    set(&object, ENABLED, choice.telemetry.map(CstInputValue::Bool))?;
+    set(&object, DISABLED_BY, policy.map(CstInputValue::String))?;
+    set(&object, INCLUDE_IN_LOGS, choice.log.map(CstInputValue::Bool))?;
+    let changed = mark + &root.to_string();
+    let wanted = Settings {
+        telemetry: choice.telemetry.or(before.telemetry),
+        by_policy: if choice.telemetry.is_some() { choice.by_policy } else { before.by_policy },
+        log: choice.log.or(before.log),
     };
-    if change.telemetry.is_some() {
-        find(&section, DISABLED_BY).into_iter().for_each(jsonc_parser::cst::CstObjectProp::remove);
-    }
-    let policy = change.by_policy.then(|| CstInputValue::String(VMS_POLICY.to_owned()));
-    let values = [
-        (ENABLED, change.telemetry.map(CstInputValue::Bool)),
-        (DISABLED_BY, policy),
-        (INCLUDE_IN_LOGS, change.log.map(CstInputValue::Bool)),
-    ];
-    for (name, value) in values {
-        if let Some(value) = value {
-            match find(&section, name).as_slice() {
-                [] => drop(section.append(name, value)),
-                [present @ .., last] => {
-                    for doubled in present {
-                        doubled.clone().remove();
-                    }
-                    last.set_value(value);
-                }
-            }
-        }
-    }
-    Ok(mark + &root.to_string())
+    if parse(&changed)? == wanted { Ok(changed) } else { Err(Problem::whole("the change cannot be made in it")) }
 }
 
-fn find(object: &CstObject, name: &str) -> Vec<jsonc_parser::cst::CstObjectProp> {
-    let named = object
-        .properties()
-        .into_iter()
-        .filter(|member| member.decoded_name().is_some_and(|other| other.eq_ignore_ascii_case(name)));
-    named.collect()
+fn set(root: &CstObject, key: &str, value: Option<CstInputValue>) -> std::result::Result<(), Problem> {
+    let Some(value) = value else {
+        return Ok(());
+    };
+    let present = find(root, key);
+    if present.is_empty() {
+        section(root)?.append(key, value);
+    } else {
+        present.iter().for_each(|member| member.set_value(value.clone()));
+    }
+    Ok(())
+}
+
+/// Returns our section, and adds one if there is none.
+fn section(root: &CstObject) -> std::result::Result<CstObject, Problem> {
+    let sections = named(root, SECTION);
+    if let Some(section) = sections.iter().find_map(CstObjectProp::object_value) {
+        return Ok(section);
+    }
+    sections.into_iter().for_each(CstObjectProp::remove);
+    root.append(SECTION, CstInputValue::Object(Vec::new()));
+    root.object_value(SECTION).ok_or_else(|| Problem::whole("\"ApplicationInsights\" cannot be added"))
+}
+
+/// Returns all members for a key of our section: nested and flat.
+fn find(root: &CstObject, key: &str) -> Vec<CstObjectProp> {
+    let sections = named(root, SECTION).into_iter().filter_map(|section| section.object_value());
+    sections.flat_map(|section| named(&section, key)).chain(named(root, &flat(key))).collect()
+}
+
+fn named(object: &CstObject, name: &str) -> Vec<CstObjectProp> {
+    let is_named = |member: &CstObjectProp| member.decoded_name().is_some_and(|other| other.eq_ignore_ascii_case(name));
+    object.properties().into_iter().filter(is_named).collect()
 }
 
 #[cfg(test)]
@@ -259,7 +344,7 @@ mod tests {
 
     #[test]
     fn f2_reads_what_dotnet_reads() {
-        let table: [(&str, Option<bool>, Option<bool>); 13] = [
+        let table = [
             ("{}", None, None),
             (r#"{"ApplicationInsights":{"Enabled":true}}"#, Some(true), None),
             (r#"{"ApplicationInsights":{"Enabled":false,"IncludeInLogs":true}}"#, Some(false), Some(true)),
@@ -273,6 +358,16 @@ mod tests {
             (r#"{"ApplicationInsights":{"Enabled":false,"enabled":true}}"#, Some(false), None),
             (r#"{"ApplicationInsights":{"Enabled":false},"applicationInsights":{"Enabled":true}}"#, Some(false), None),
             (r#"{"ApplicationInsights":{"Enabled":" Off "}}"#, Some(false), None),
+            (r#"{"ApplicationInsights:Enabled":false}"#, Some(false), None),
+            (
+                r#"{"applicationinsights:ENABLED":"False","ApplicationInsights:includeInLogs":true}"#,
+                Some(false),
+                Some(true),
+            ),
+            (r#"{"ApplicationInsights":{"Enabled":true},"ApplicationInsights:Enabled":"False"}"#, Some(false), None),
+            (r#"{"ApplicationInsights:Enabled":true,"ApplicationInsights":{"Enabled":true}}"#, Some(true), None),
+            (r#"{"ApplicationInsights":null,"applicationInsights":{"Enabled":false}}"#, Some(false), None),
+            (r#"{"ApplicationInsights__Enabled":false,"Application:Enabled":false,"Enabled":false}"#, None, None),
         ];
         for (text, telemetry, log) in table {
             assert_eq!(parse(text).unwrap(), Settings { telemetry, log, by_policy: false }, "{text}");
@@ -294,6 +389,38 @@ mod tests {
             assert!(edit(Some(text), Settings { telemetry: Some(false), ..Settings::default() }).is_err(), "{text}");
         }
         assert!(parse(&"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn f5_text_of_another_encoding_is_refused_with_what_to_do() {
+        let text = r#"{ "ApplicationInsights": { "Enabled": false } }"#;
+        let utf16 = |to_bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>();
+        let mark = |mark: &[u8], text: Vec<u8>| [mark, &text].concat();
+        let (little, big) = (utf16(u16::to_le_bytes), utf16(u16::to_be_bytes));
+        for content in [mark(&[0xFF, 0xFE], little.clone()), mark(&[0xFE, 0xFF], big.clone()), little, big] {
+            assert_eq!(decode(content).unwrap_err().what, "it is UTF-16 text; save it as UTF-8");
+        }
+        assert_eq!(decode(b"{ \"A\": \"\xFC\" }".to_vec()).unwrap_err().what, "it is not UTF-8 text; save it as UTF-8");
+    }
+
+    #[test]
+    fn c13_what_a_machine_policy_says() {
+        let table = [
+            (r#"{"EnableTelemetry": false}"#, Some(false)),
+            ("\u{FEFF}{ // note\n\"enableTELEMETRY\": \"False\", }", Some(false)),
+            (r#"{"EnableTelemetry": true, "Other": 1}"#, Some(true)),
+            (r#"{"EnableTelemetry": true, "enabletelemetry": false}"#, Some(false)),
+            (r#"{"EnableTelemetry": true, "enabletelemetry": 1}"#, None),
+            (r#"{"EnableTelemetry": null}"#, None),
+            (r#"{"Version": 2}"#, None),
+            ("", None),
+            ("{", None),
+            ("[true]", None),
+        ];
+        for (text, policy) in table {
+            assert_eq!(parse_policy(text.as_bytes().to_vec()), policy, "{text}");
+        }
+        assert_eq!(parse_policy(vec![0xFF, 0xFE]), None);
     }
 
     #[test]
@@ -333,13 +460,16 @@ mod tests {
             let file = std::fs::File::create(home.path().join(name)).unwrap();
             file.set_modified(SystemTime::now() - age).unwrap();
         };
-        let (day, id) = (Duration::from_secs(24 * 3600), "0123456789abcdef".repeat(2));
-        file(format!(".{id}.tmp"), day + Duration::from_secs(60));
-        let others = [format!(".{}.tmp", id.replace('0', "1")), ".mine.tmp".to_owned(), format!("{id}.tmp")];
+        let day = Duration::from_secs(24 * 3600);
+        file(".vms-Ab12Cd.tmp".to_owned(), day + Duration::from_secs(60));
+        let others = [".vms-Xy34Zw.tmp", ".mine.tmp", "vms-Ab12Cd.tmp"].map(str::to_owned);
         for (other, age) in others.iter().zip([day / 2, 9 * day, 9 * day]) {
             file(other.clone(), age);
         }
-        change(&home.path().join("settings"), &home.path().join("lock"), CHOICE).unwrap();
+        let wait = Wait { stop: Instant::now(), without_lock: WithoutLock::Refuse };
+        let first = |_| Ok(());
+        let (settings, lock) = (home.path().join("settings"), home.path().join("lock"));
+        assert!(change(&settings, &lock, CHOICE, wait, first).unwrap().is_none());
         let mut left: Vec<String> =
             home.path().read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
@@ -358,6 +488,10 @@ mod tests {
             "{\"ApplicationInsights\":null}",
             "{\"ApplicationInsights\":{\"Enabled\":true,\"enabled\":false}}",
             "{\"ApplicationInsights\":{}}",
+            "{\"ApplicationInsights:Enabled\":false}",
+            "{\"ApplicationInsights\":{\"Enabled\":true},\"ApplicationInsights:Enabled\":\"False\"}",
+            "{\"ApplicationInsights\":{\"Enabled\":true},\"applicationInsights\":{\"Enabled\":false,\"X\":1}}",
+            "{\"ApplicationInsights:DisabledBy\":\"VmsPolicy\",\"ApplicationInsights\":null}",
         ];
         for text in texts {
             for value in [true, false] {

@@ -1,78 +1,94 @@
-//! Events on disk that are not sent yet: one file an event (contract section 7).
+//! Pending events on disk: a folder for each destination, with one file for each event (contract section 7).
 //!
-//! A file's name says all that is needed to keep order and limits without opening it:
-//! `<microseconds since 1970>-<random id>-<bytes>.json`. Files with other names belong to others and are left alone.
+//! A file's name has all that is needed to keep order and limits without opening it, and names the format of its content:
+//! `<microseconds since 1970>-<random id>-<bytes>.v1.json`. Events in another format belong to another version of the library;
+//! they are left alone and count for the limits. Files with other names are not ours.
 //!
 //! What can go wrong, and why it is harmless:
 //!
-//! 1. A process dies while it records. The event lies under a temporary name, is never sent, and its call never
-//!    returned. Strays are removed when they are a day old.
-//! 2. A process dies after it recorded. The file has its final name and goes out with a later session.
-//! 3. A process ends, in whatever way, while its request is under way or before what was sent is removed. Nobody can know
-//!    whether the service took it: that batch, and no other, is sent once more. A request begins only when no event
-//!    followed for a moment, so that a process that is about to die hardly ever begins one.
-//! 4. Two processes send at once: they do not, the sender holds `sender.lock`, which the operating system releases
-//!    when the process ends.
-//! 5. Two processes make room at once: both remove the oldest; removing what is gone is no failure.
-//! 6. The file was changed or damaged: it does not parse into the closed table of fields, or has another length than
-//!    its name says, and is removed. One that the system does not let us read or remove is passed by, for the next to be
-//!    sent or to make room.
-//! 7. Opting out happens while an event is written: see [`crate::session`]. While a request begins: see
-//!    [`crate::sender`].
-//! 8. The clock jumps: an event from the future is sent as of now, a pause that no answer can have caused is ignored, and
+//! 1. A process dies while it records. Its call has not returned. The file is shorter than its name says, so it is never sent. It
+//!    is deleted when it is a minute old; until then another process may be writing it.
+//! 2. A process dies after it recorded. The event is sent in a later session.
+//! 3. A process ends while its request is in flight, or before the sent events are deleted. Whether the service accepted them is
+//!    not known: that batch, and no other, is sent once more. A session's first request begins a second after its start, so a
+//!    short script hardly ever begins one.
+//! 4. Two processes send at once: they do not. A sender holds the destination's `sender.lock`, which the operating system
+//!    releases when the process ends.
+//! 5. Two processes make room at once: both delete the oldest; deleting what is gone is no failure.
+//! 6. A file was changed or damaged: it has another length than its name says, or is no JSON, and is deleted. One that the system
+//!    does not let us read or delete is skipped, and so is JSON that is not in the closed list of fields.
+//! 7. The user opts out while an event is written: see [`crate::session`]. While a request begins: see [`crate::gate`].
+//! 8. The clock jumps: an event from the future is sent as of now, a back-off that no response can have caused is ignored, and
 //!    what is older than 90 days by a clock that jumped ahead is lost, as by any clock.
-//! 9. The disk is full or read-only: the call says so and nothing is recorded; the host goes on. From a full disk what
-//!    waits is sent, which makes room; from a read-only one it is not, as it could not be removed afterwards.
+//! 9. The disk is full or read-only: the call says so and nothing is recorded; the host goes on. From a full disk pending events
+//!    are sent, which makes room; from a read-only one they are not, as they could not be deleted afterwards.
+//!
+//! Events are not flushed to the disk: a flush costs milliseconds on the path of an import. A power failure may lose the last ones.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
-
-use crate::durable::{self, Sync};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::{files, platform};
+use chrono::{DateTime, TimeDelta, Utc};
 
-/// Most events that wait (D2).
+/// Most pending events of a destination (D2).
 pub const EVENT_LIMIT: usize = 500;
-/// Most bytes that wait (D2).
+/// Most bytes of a destination's pending events (D2).
 pub const BYTE_LIMIT: u64 = 1 << 20;
-/// Longest wait (D2).
+/// Longest wait of an event (D2).
 pub const AGE_LIMIT: TimeDelta = TimeDelta::days(90);
+/// Largest event (E6).
+const EVENT_BYTES: usize = 4_096;
+/// Room is made at a session's first event and then at every 32nd, so that recording costs the same whatever is pending.
+const MAKES_ROOM_EVERY: u32 = 32;
+/// A file that is shorter than its name says is being written, unless it is older than this.
+const WRITING_TIME: Duration = Duration::from_secs(60);
+/// The file beside the events that has the retry state of their destination.
+pub const RETRY_STATE: &str = "retry.json";
+/// The format of the content, as the end of a name.
+const FORMAT: &str = ".v1.json";
 
-/// The folder of waiting events.
-#[derive(Clone, Debug)]
+/// The pending events of one destination.
+#[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
+    stored: AtomicU32,
 }
 
-/// A waiting event, known by its file's name.
+/// A pending event, known by its file's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     name: String,
     microseconds: i64,
     bytes: u64,
+    /// Whether the content has our format.
+    is_known: bool,
 }
 
 impl Entry {
     fn new(microseconds: i64, bytes: u64) -> Self {
-        Self { name: format!("{microseconds:018}-{}-{bytes}.json", Uuid::new_v4().simple()), microseconds, bytes }
+        let name = format!("{microseconds:018}-{:032x}-{bytes}{FORMAT}", fastrand::u128(..));
+        Self { name, microseconds, bytes, is_known: true }
     }
 
-    /// Reads a file's name; `None` where it is not one of ours.
+    /// Reads a file's name; `None` if it is not one of ours.
     fn parse(name: String) -> Option<Self> {
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        let mut parts = name.strip_suffix(".json")?.split('-');
+        let (stem, format) = name.strip_suffix(".json")?.rsplit_once(".v")?;
+        let mut parts = stem.split('-');
         let (time, id, bytes) = (parts.next()?, parts.next()?, parts.next()?);
         let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let is_plain = time.len() == 18 && is_number(time) && is_id && is_number(bytes) && !bytes.starts_with('0');
-        if !is_plain || parts.next().is_some() {
+        if !is_plain || parts.next().is_some() || !is_number(format) || format.starts_with('0') {
             return None;
         }
         let (microseconds, bytes) = (time.parse().ok()?, bytes.parse().ok()?);
-        Some(Self { name, microseconds, bytes })
+        let is_known = name.ends_with(FORMAT);
+        Some(Self { name, microseconds, bytes, is_known })
     }
 
     fn is_older(&self, age: TimeDelta, now: DateTime<Utc>) -> bool {
@@ -83,38 +99,51 @@ impl Entry {
 impl Spool {
     /// Names the folder; touches no disk.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, stored: AtomicU32::new(0) }
     }
 
-    /// The folder of waiting events.
+    /// The folder of pending events.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Stores an event and gives its entry: when this returns, the death of the process cannot lose it any more (D1).
-    /// The oldest make room where a limit is reached.
+    /// The path of a pending event.
+    pub fn path(&self, entry: &Entry) -> PathBuf {
+        self.folder.join(&entry.name)
+    }
+
+    /// Stores an event: when this returns, the death of the process cannot lose it any more (D1).
     ///
     /// # Errors
     /// [`Error::File`]; then nothing was stored.
     pub fn put(&self, event: &Event) -> Result<Entry> {
         let content = serde_json::to_vec(event).map_err(|error| Error::file("write", &self.folder)(error.into()))?;
-        let entry = Entry::new(event.time().timestamp_micros().max(0), content.len() as u64);
-        self.make_room(entry.bytes, event.time())?;
-        durable::write(&self.path(&entry), &content, Sync::No)?;
+        if content.len() > EVENT_BYTES {
+            return Err(Error::file("write", &self.folder)(std::io::Error::other("an event is too large")));
+        }
+        let entry = Entry::new(event.time.timestamp_micros().max(0), content.len() as u64);
+        if self.stored.fetch_add(1, Ordering::Relaxed).is_multiple_of(MAKES_ROOM_EVERY) {
+            self.make_room(1, entry.bytes, event.time)?;
+        }
+        files::create(&self.path(&entry), &content)?;
         Ok(entry)
     }
 
-    fn make_room(&self, bytes: u64, now: DateTime<Utc>) -> Result<()> {
-        let entries = self.entries()?;
-        let mut count = entries.len();
-        let mut total = entries.iter().map(|entry| entry.bytes).fold(bytes, u64::saturating_add);
+    /// Deletes the oldest events until there is room for some more, and those that waited too long.
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is no room.
+    pub fn make_room(&self, events: usize, bytes: u64, now: DateTime<Utc>) -> Result<()> {
+        let all = self.all()?;
+        let mut count = all.len() + events;
+        let mut total = all.iter().map(|entry| entry.bytes).fold(bytes, u64::saturating_add);
         let mut outcome = Ok(());
-        for oldest in entries {
-            let is_room = count < EVENT_LIMIT && total <= BYTE_LIMIT;
-            if is_room && !oldest.is_older(AGE_LIMIT, now) {
+        for oldest in all.iter().filter(|entry| entry.is_known) {
+            let has_room = count <= EVENT_LIMIT && total <= BYTE_LIMIT;
+            if has_room && !oldest.is_older(AGE_LIMIT, now) {
                 return Ok(());
             }
-            match self.remove(&oldest) {
+            match self.remove(oldest) {
                 Ok(()) => {
                     count -= 1;
                     total = total.saturating_sub(oldest.bytes);
@@ -123,96 +152,131 @@ impl Spool {
                 Err(error) => outcome = Err(error),
             }
         }
-        if count < EVENT_LIMIT && total <= BYTE_LIMIT { Ok(()) } else { outcome }
+        if count <= EVENT_LIMIT && total <= BYTE_LIMIT { Ok(()) } else { outcome }
     }
 
-    /// Lists what waits, oldest first. Without the folder nothing does.
+    /// Lists the pending events, oldest first. Without the folder there are none.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn entries(&self) -> Result<Vec<Entry>> {
-        let mut entries: Vec<Entry> = self.names()?.into_iter().filter_map(Entry::parse).collect();
+        Ok(self.all()?.into_iter().filter(|entry| entry.is_known).collect())
+    }
+
+    /// Lists the events of all formats, oldest first.
+    fn all(&self) -> Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = names(&self.folder)?.into_iter().filter_map(Entry::parse).collect();
         entries.sort_unstable();
         Ok(entries)
     }
 
-    fn names(&self) -> Result<Vec<String>> {
-        let listing = match fs::read_dir(&self.folder) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Ok(Vec::new());
-            }
-            other => other.map_err(Error::file("list", &self.folder))?,
-        };
-        // A folder or a link is nobody's event, whatever its name.
-        let files = listing.flatten().filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
-        Ok(files.filter_map(|file| file.file_name().into_string().ok()).collect())
-    }
-
-    /// Reads a waiting event; `None` where it is gone, damaged or too old. Damaged and too old ones are removed.
+    /// Reads a pending event; `None` if it is gone, being written, damaged, not in the closed list of fields or too old. Damaged
+    /// and too old ones are deleted.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn read(&self, entry: &Entry, now: DateTime<Utc>) -> Result<Option<Event>> {
         let is_of_system = |error: &Error| matches!(error, Error::File { cause, .. } if cause.raw_os_error().is_some());
-        let content = match durable::read(&self.path(entry), entry.bytes) {
+        let content = match files::read(&self.path(entry), entry.bytes) {
             Ok(None) => return Ok(None),
+            Ok(Some(content)) if (content.len() as u64) < entry.bytes && self.is_being_written(entry) => {
+                return Ok(None);
+            }
             Ok(Some(content)) if content.len() as u64 == entry.bytes => content,
-            // What the system keeps from us at this moment is not damaged.
+            // What the system does not let us read at the moment is not damaged.
             Err(error) if is_of_system(&error) => return Err(error),
             _ => Vec::new(),
         };
         match serde_json::from_slice(&content) {
             Ok(event) if !entry.is_older(AGE_LIMIT, now) => Ok(Some(event)),
+            Err(error) if error.is_data() && !entry.is_older(AGE_LIMIT, now) => Ok(None),
             _ => self.remove(entry).map(|()| None),
         }
     }
 
-    /// Tells whether an event still waits.
-    pub fn holds(&self, entry: &Entry) -> bool {
-        self.path(entry).exists()
+    fn is_being_written(&self, entry: &Entry) -> bool {
+        let created = fs::metadata(self.path(entry)).and_then(|file| file.modified());
+        // A time in the future comes from a clock that jumped.
+        created.is_ok_and(|created| created.elapsed().is_ok_and(|age| age < WRITING_TIME))
     }
 
-    /// Removes an event that is sent or refused for good.
+    /// Deletes an event that was sent or refused for good.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn remove(&self, entry: &Entry) -> Result<()> {
-        durable::remove(&self.path(entry))
+        files::remove(&self.path(entry))
     }
+}
 
-    /// Removes all that waits, and what dying processes left half written.
-    ///
-    /// # Errors
-    /// [`Error::File`]: the first failure, after the rest was removed.
-    pub fn purge(&self) -> Result<()> {
-        let mut outcome = Ok(());
-        for name in self.names()? {
-            let path = self.folder.join(&name);
-            if durable::is_temporary(&name) || Entry::parse(name).is_some() {
-                outcome = outcome.and(durable::remove(&path));
+/// Lists the names of a folder's files. A folder or a link is not an event, whatever its name is.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    match platform::file_names(folder) {
+        Err(error) if files::is_absent(&error) => Ok(Vec::new()),
+        other => other.map_err(Error::file("list", folder)),
+    }
+}
+
+/// Lists the folders of all destinations below the spool's folder. Other folders are not ours.
+fn destinations(spool: &Path) -> Vec<PathBuf> {
+    let is_fingerprint = |name: &str| name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let folders = fs::read_dir(spool).into_iter().flatten().flatten();
+    let folders = folders.filter(|folder| folder.file_type().is_ok_and(|kind| kind.is_dir()));
+    let folders = folders.filter(|folder| folder.file_name().to_str().is_some_and(is_fingerprint));
+    folders.map(|folder| folder.path()).collect()
+}
+
+/// Deletes all pending events of all destinations and in all formats, and what is known of their delivery: the user opted out.
+///
+/// # Errors
+/// [`Error::File`]: the first failure, after the rest was deleted.
+pub fn purge(spool: &Path) -> Result<()> {
+    let mut outcome = Ok(());
+    for folder in destinations(spool) {
+        for name in names(&folder)? {
+            let path = folder.join(&name);
+            if files::is_temporary(&name) || name == RETRY_STATE || Entry::parse(name).is_some() {
+                outcome = outcome.and(files::remove(&path));
             }
         }
-        outcome
     }
+    outcome
+}
 
-    fn path(&self, entry: &Entry) -> PathBuf {
-        self.folder.join(&entry.name)
+/// Deletes events of any destination that waited too long, also of one that no session uses any more.
+pub fn sweep(spool: &Path, now: DateTime<Utc>) {
+    for folder in destinations(spool) {
+        let spool = Spool::new(folder);
+        // A later sweep deletes what this one cannot.
+        let _ = spool.make_room(0, 0, now);
+        files::remove_stale(spool.folder(), now);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
-    use crate::event::{Field, Kind, Value};
+    use crate::event::{Fields, NewSession};
 
     fn event(microseconds: i64) -> Event {
         let time = DateTime::from_timestamp_micros(microseconds).unwrap();
-        Event::new(Kind::NewSession, time, "1", Uuid::new_v4(), Uuid::new_v4())
+        let fields = NewSession {
+            uuid: Uuid::new_v4(),
+            SessionId: Uuid::new_v4(),
+            AssemblyVersion: None,
+            OSDescription: None,
+            FrameworkDescription: None,
+            ProcessorCount: Some(2),
+            PrivateBytes: None,
+        };
+        Event { time, version: None, fields: Fields::NewSession(fields) }
     }
 
     fn spool() -> (tempfile::TempDir, Spool) {
         let home = tempfile::tempdir().unwrap();
-        let spool = Spool::new(home.path().join("spool"));
+        let spool = Spool::new(home.path().join("0123456789abcdef"));
         (home, spool)
     }
 
@@ -220,63 +284,93 @@ mod tests {
     fn d1_what_was_put_is_read_back_oldest_first() {
         let (_home, spool) = spool();
         let now = DateTime::from_timestamp_micros(3_000).unwrap();
-        let later = event(2_000);
-        let first = event(1_000);
+        let (later, first) = (event(2_000), event(1_000));
         spool.put(&later).unwrap();
         spool.put(&first).unwrap();
-        let read: Vec<Event> =
-            spool.entries().unwrap().iter().map(|entry| spool.read(entry, now).unwrap().unwrap()).collect();
+        let entries = spool.entries().unwrap();
+        let read: Vec<Event> = entries.iter().map(|entry| spool.read(entry, now).unwrap().unwrap()).collect();
         assert_eq!(read, [first, later]);
+        assert_eq!(fs::read_dir(spool.folder()).unwrap().count(), 2);
     }
 
     #[test]
     fn d2_the_oldest_make_room_by_count_by_bytes_and_by_age() {
         let (_home, spool) = spool();
-        for microseconds in 0..EVENT_LIMIT as i64 + 7 {
+        for microseconds in 0..EVENT_LIMIT as i64 + 70 {
             spool.put(&event(microseconds)).unwrap();
+            assert!(spool.entries().unwrap().len() <= EVENT_LIMIT + MAKES_ROOM_EVERY as usize);
         }
+        spool.make_room(0, 0, DateTime::UNIX_EPOCH).unwrap();
         let entries = spool.entries().unwrap();
-        assert_eq!((entries.len(), entries[0].microseconds), (EVENT_LIMIT, 7));
+        assert_eq!((entries.len(), entries[0].microseconds), (EVENT_LIMIT, 70));
 
-        let large = |microseconds| {
-            let mut event = event(microseconds);
-            event.set(Field::OSDescription, Value::Text("x".repeat(8_000)));
-            event
-        };
-        for microseconds in 0..200 {
-            spool.put(&large(10_000 + microseconds)).unwrap();
+        let large = BYTE_LIMIT / 4;
+        for microseconds in 1_000..1_004 {
+            fs::write(spool.path(&Entry::new(microseconds, large)), vec![b' '; large as usize]).unwrap();
         }
+        spool.make_room(1, 1, DateTime::UNIX_EPOCH).unwrap();
         let entries = spool.entries().unwrap();
-        assert!(entries.iter().map(|entry| entry.bytes).sum::<u64>() <= BYTE_LIMIT);
-        assert!(entries.len() > 100, "{}", entries.len());
+        assert_eq!(entries.iter().map(|entry| entry.bytes).collect::<Vec<_>>(), [large; 3]);
 
-        spool.put(&event((AGE_LIMIT + TimeDelta::days(1)).num_microseconds().unwrap())).unwrap();
-        assert_eq!(spool.entries().unwrap().len(), 1);
+        let late = DateTime::UNIX_EPOCH + AGE_LIMIT + TimeDelta::days(1);
+        sweep(spool.folder().parent().unwrap(), late);
+        assert_eq!(spool.entries().unwrap(), []);
     }
 
     #[test]
-    fn d2_a_damaged_file_costs_only_itself_and_a_foreign_one_is_left_alone() {
+    fn d2_e8_a_damaged_file_costs_only_itself_and_a_foreign_one_is_left_alone() {
+        let (home, spool) = spool();
+        let now = Utc::now();
+        for microseconds in 0..6 {
+            spool.put(&event(now.timestamp_micros() + microseconds)).unwrap();
+        }
+        let entries = spool.entries().unwrap();
+        let age = |entry: &Entry, seconds| {
+            let file = fs::OpenOptions::new().append(true).open(spool.path(entry)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+        };
+        // Torn and old, torn and young, overwritten, longer than its name says, with a field of a later version, whole.
+        fs::write(spool.path(&entries[0]), "{").unwrap();
+        age(&entries[0], 61);
+        fs::write(spool.path(&entries[1]), "").unwrap();
+        fs::write(spool.path(&entries[2]), vec![b'x'; entries[2].bytes as usize]).unwrap();
+        fs::write(spool.path(&entries[3]), vec![b' '; entries[3].bytes as usize + 1]).unwrap();
+        let newer = fs::read_to_string(spool.path(&entries[4])).unwrap().replace("ProcessorCount", "ProcessorMaker");
+        fs::write(spool.path(&entries[4]), newer).unwrap();
+        let later = entries[0].name.replace(".v1.", ".v2.");
+        let foreign = ["readme.txt", "1-2-3.v1.json", "000000000000000001-x-5.v1.json", "sender.lock", "retry.json"];
+        for name in foreign.iter().chain([&later.as_str()]) {
+            fs::write(spool.folder().join(name), "mine").unwrap();
+        }
+        assert_eq!(spool.entries().unwrap(), entries);
+        assert_eq!(spool.all().unwrap().len(), entries.len() + 1);
+        let read: Vec<bool> = entries.iter().map(|entry| spool.read(entry, now).unwrap().is_some()).collect();
+        assert_eq!(read, [false, false, false, false, false, true]);
+        assert_eq!(spool.entries().unwrap(), [&entries[1..2], &entries[4..]].concat());
+        // Only an opt-out deletes another version's events, and nothing deletes what is not an event.
+        sweep(home.path(), now);
+        assert!(spool.folder().join(&later).exists());
+        purge(home.path()).unwrap();
+        assert_eq!(spool.all().unwrap(), []);
+        assert_eq!(fs::read_dir(spool.folder()).unwrap().count(), foreign.len() - 1);
+    }
+
+    #[test]
+    fn e8_events_in_another_format_count_for_the_limit() {
         let (_home, spool) = spool();
-        let now = DateTime::from_timestamp_micros(3_000).unwrap();
+        fs::create_dir_all(spool.folder()).unwrap();
+        for microseconds in 0..EVENT_LIMIT as i64 {
+            fs::write(spool.path(&Entry::new(microseconds, 2)).with_extension("").with_extension("v7.json"), "{}")
+                .unwrap();
+        }
         for microseconds in 0..3 {
             spool.put(&event(microseconds)).unwrap();
         }
-        let entries = spool.entries().unwrap();
-        fs::write(spool.path(&entries[0]), "{").unwrap();
-        fs::write(spool.path(&entries[1]), vec![b'x'; entries[1].bytes as usize]).unwrap();
-        for foreign in ["readme.txt", "1-2-3.json", "000000000000000001-x-5.json", "sender.lock"] {
-            fs::write(spool.folder().join(foreign), "mine").unwrap();
-        }
-        assert_eq!(spool.entries().unwrap(), entries);
-        let read: Vec<bool> = entries.iter().map(|entry| spool.read(entry, now).unwrap().is_some()).collect();
-        assert_eq!(read, [false, false, true]);
-        assert_eq!(spool.entries().unwrap(), entries[2..]);
-        spool.purge().unwrap();
-        assert_eq!(spool.entries().unwrap(), []);
-        assert_eq!(fs::read_dir(spool.folder()).unwrap().count(), 4);
+        spool.make_room(0, 0, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!((spool.entries().unwrap().len(), spool.all().unwrap().len()), (0, EVENT_LIMIT));
     }
 
-    /// A link to itself cannot be opened, whoever one is.
+    /// A link to itself cannot be opened, not even by root.
     #[cfg(unix)]
     #[test]
     fn d1_what_cannot_be_opened_is_not_taken_for_damaged() {
@@ -297,9 +391,13 @@ mod tests {
     fn names_that_are_not_ours_do_not_parse() {
         let good = Entry::new(5, 7).name;
         assert_eq!(Entry::parse(good.clone()).map(|entry| (entry.microseconds, entry.bytes)), Some((5, 7)));
+        assert!(!Entry::parse(good.replace(".v1.", ".v12.")).unwrap().is_known);
         for bad in [
             String::new(),
             good.replace(".json", ".jso"),
+            good.replace(".v1.", ".v."),
+            good.replace(".v1.", ".v01."),
+            good.replace(".v1.", "."),
             good.replace("-7.", "-07."),
             good.replace("-7.", "-+7."),
             good.replace("-7.", "-."),
@@ -308,7 +406,6 @@ mod tests {
             good.replacen('0', "", 1),
             format!("-{good}"),
             good.to_uppercase(),
-            "999999999999999999999-x-7.json".to_owned(),
         ] {
             assert!(Entry::parse(bad.clone()).is_none(), "{bad}");
         }

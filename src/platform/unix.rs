@@ -1,26 +1,61 @@
 //! Linux and the other Unix systems.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// Gives the folder that .NET calls `LocalApplicationData`: `$XDG_DATA_HOME`, else `~/.local/share`.
+use crate::consent::MachinePolicy;
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::{files, settings};
+
+/// Where the administrator of this computer can turn telemetry off.
+pub const MACHINE_POLICY: &str = "/etc/milestone/milestonepstools.json, EnableTelemetry";
+const MACHINE_POLICY_FILE: &str = "/etc/milestone/milestonepstools.json";
+/// Largest policy that is read, in bytes.
+const MACHINE_POLICY_LIMIT: u64 = 64 * 1024;
+/// More than `/proc/self/status` ever has, so that one read is enough.
+const STATUS_LIMIT: usize = 8 * 1024;
+
+/// Returns the folder that .NET calls `LocalApplicationData`: `$XDG_DATA_HOME`, else `~/.local/share`.
+pub fn local_app_data(environment: &Environment) -> Option<PathBuf> {
+    environment.data_home().or_else(|| Some(environment.home()?.join(".local/share")))
+}
+
+/// Returns the folder that the telemetry log's folder is in: `$XDG_STATE_HOME`, else `~/.local/state`.
+pub fn log_root(environment: &Environment) -> Option<PathBuf> {
+    environment.state_home().or_else(|| Some(environment.home()?.join(".local/state")))
+}
+
+/// Reads what the administrator of this computer says.
 ///
-/// Without `HOME` the home folder comes from the user data base, as in .NET.
-pub fn local_app_data() -> Option<PathBuf> {
-    dirs::data_local_dir()
+/// # Errors
+/// [`crate::error::Error::File`] if it cannot be read.
+pub fn machine_policy() -> Result<MachinePolicy> {
+    let content = files::read(Path::new(MACHINE_POLICY_FILE), MACHINE_POLICY_LIMIT)?;
+    Ok(match content.map(settings::parse_policy) {
+        None | Some(Some(true)) => MachinePolicy::Silent,
+        Some(Some(false)) => MachinePolicy::OptOut,
+        Some(None) => MachinePolicy::Unclear,
+    })
 }
 
-/// Gives the folder that the raw log's folder lies in: `$XDG_STATE_HOME`, else `~/.local/state`.
-pub fn log_root() -> Option<PathBuf> {
-    dirs::state_dir().or_else(dirs::data_local_dir)
+/// Counts the logical processors that this process may use.
+pub fn processor_count() -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    return rustix::thread::sched_getaffinity(None).ok().map(|set| set.count());
+    #[cfg(not(target_os = "linux"))]
+    std::thread::available_parallelism().ok().and_then(|count| count.get().try_into().ok())
 }
 
-/// Gives the private memory of this process in bytes: data and stack (`VmData` and `VmStk`), which is what
+/// Returns the private memory of this process in bytes: data and stack (`VmData` and `VmStk`), which is what
 /// .NET 10 reports on Linux (measured; both are KiB in `/proc/self/status`).
 pub fn private_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mut status = vec![0; STATUS_LIMIT];
+    let length = File::open("/proc/self/status").ok()?.read(&mut status).ok()?;
+    let status = std::str::from_utf8(status.get(..length)?).ok()?;
     let kibibytes = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim_end_matches("kB").trim().parse::<u64>().ok()
@@ -28,32 +63,85 @@ pub fn private_bytes() -> Option<u64> {
     Some((kibibytes("VmData:")? + kibibytes("VmStk:")?) * 1024)
 }
 
-/// Creates a folder and its parents; the folder itself is for the current user only.
+/// Creates a folder and its parents, for the current user only.
 ///
 /// # Errors
 /// What the operating system says; an existing folder is none.
 pub fn create_private_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        other => other,
-    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Creates a file that was not there, for the current user only.
+/// Returns how a file is opened, so that a new one is for the current user only.
+pub fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+/// Gives `to`, which will be put in place of `from`, its owner, group, mode and access control list. If the group cannot be kept
+/// (the user is not in it), no other group gets its rights.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+pub fn copy_rights(from: &Path, old: &Metadata, to: &File) -> io::Result<()> {
+    let owner = (to.metadata()?.uid() != old.uid()).then_some(old.uid());
+    let keeps_group = fchown(to, owner, Some(old.gid())).or_else(|_| fchown(to, None, Some(old.gid()))).is_ok();
+    let mode = if keeps_group { old.mode() } else { old.mode() & !0o070 };
+    to.set_permissions(Permissions::from_mode(mode & 0o7777))?;
+    copy_access_control_list(from, to)
 }
 
-/// Creates the folder of the raw log: for the current user only, as it lies in the user's own profile.
+#[cfg(target_os = "linux")]
+fn copy_access_control_list(from: &Path, to: &File) -> io::Result<()> {
+    const NAME: &str = "system.posix_acl_access";
+    let mut list = Vec::with_capacity(64 * 1024);
+    match rustix::fs::getxattr(from, NAME, rustix::buffer::spare_capacity(&mut list)) {
+        // There is none, or the file system has none.
+        Err(rustix::io::Errno::NODATA | rustix::io::Errno::NOTSUP) => Ok(()),
+        other => {
+            other?;
+            Ok(rustix::fs::fsetxattr(to, NAME, &list, rustix::fs::XattrFlags::empty())?)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copy_access_control_list(_: &Path, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Puts a file in the place of another one.
+///
+/// # Errors
+/// What the operating system says.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Lists the names of a folder's plain files, with fewer calls of the system than the standard library makes.
+///
+/// # Errors
+/// What the operating system says.
+pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
+    use rustix::fs::{Dir, FileType, Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut names = Vec::new();
+    for entry in Dir::new(rustix::fs::open(folder, flags, Mode::empty())?)? {
+        let entry = entry?;
+        let is_file = match entry.file_type() {
+            // Some file systems do not say.
+            FileType::Unknown => {
+                let path = folder.join(std::ffi::OsStr::from_bytes(entry.file_name().to_bytes()));
+                fs::symlink_metadata(path).is_ok_and(|file| file.is_file())
+            }
+            kind => kind == FileType::RegularFile,
+        };
+        names.extend(entry.file_name().to_str().ok().filter(|_| is_file).map(str::to_owned));
+    }
+    Ok(names)
+}
+
+/// Creates the folder of the telemetry log: for the current user only, as it is in the user's own profile.
 ///
 /// # Errors
 /// What the operating system says; an existing folder is none.

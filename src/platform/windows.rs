@@ -1,26 +1,23 @@
 //! Windows.
 
 use std::ffi::{OsStr, c_void};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::AsRawHandle;
 use std::path::{Path, PathBuf};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
-use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, HANDLE, LocalFree};
-use windows_sys::Win32::Security::Authorization::{
-    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1,
-    SE_FILE_OBJECT,
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, ERROR_PATH_NOT_FOUND, ERROR_SHARING_VIOLATION,
+    ERROR_SUCCESS, ERROR_UNABLE_TO_MOVE_REPLACEMENT, ERROR_UNABLE_TO_REMOVE_REPLACED, HANDLE, LocalFree,
 };
-use windows_sys::Win32::Security::{
-    CheckTokenMembership, DACL_SECURITY_INFORMATION, GetTokenInformation, OWNER_SECURITY_INFORMATION,
-    PSECURITY_DESCRIPTOR, PSID, SetKernelObjectSecurity, TOKEN_QUERY, TOKEN_USER, TokenUser,
-};
+use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_FILE_OBJECT};
+use windows_sys::Win32::Security::{CheckTokenMembership, OWNER_SECURITY_INFORMATION};
 use windows_sys::Win32::Storage::FileSystem::{
-    BY_HANDLE_FILE_INFORMATION, FILE_APPEND_DATA, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
-    FILE_READ_ATTRIBUTES, GetFileInformationByHandle, READ_CONTROL, SYNCHRONIZE, WRITE_DAC,
+    BY_HANDLE_FILE_INFORMATION, FILE_APPEND_DATA, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
+    GetFileInformationByHandle, READ_CONTROL, ReplaceFileW, SYNCHRONIZE,
 };
 use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
@@ -28,15 +25,23 @@ use windows_sys::Win32::System::LibraryLoader::{
 use windows_sys::Win32::System::ProcessStatus::{
     GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS, PROCESS_MEMORY_COUNTERS_EX,
 };
-use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
+use windows_sys::Win32::System::Registry::{HKEY_LOCAL_MACHINE, REG_DWORD, RRF_RT_ANY, RegGetValueW};
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
-/// Gives the folder of `%LOCALAPPDATA%`, else the one that the system knows under that name.
-pub fn local_app_data() -> Option<PathBuf> {
+use crate::consent::MachinePolicy;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+
+/// Where the administrator of this computer can turn telemetry off.
+pub const MACHINE_POLICY: &str = r"HKLM\SOFTWARE\Policies\Milestone\MilestonePSTools, EnableTelemetry";
+
+/// Returns the folder of `%LOCALAPPDATA%`, else the one that the system knows under that name.
+pub fn local_app_data(_: &Environment) -> Option<PathBuf> {
     absolute("LOCALAPPDATA").or_else(dirs::data_local_dir)
 }
 
-/// Gives the folder of `%ProgramData%`, else where it is on every ordinary system.
-pub fn log_root() -> Option<PathBuf> {
+/// Returns the folder of `%ProgramData%`, else where it is on every ordinary system.
+pub fn log_root(_: &Environment) -> Option<PathBuf> {
     absolute("ProgramData").or_else(|| Some(PathBuf::from(r"C:\ProgramData")))
 }
 
@@ -44,7 +49,42 @@ fn absolute(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-/// Gives the private memory of this process in bytes: `PrivateUsage`. Where the system leaves that at zero, as Wine
+/// Reads what the administrator of this computer says: a DWORD, 1 for yes and 0 for no.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read.
+pub fn machine_policy() -> Result<MachinePolicy> {
+    let wide = |text: &str| -> Vec<u16> { OsStr::new(text).encode_wide().chain([0]).collect() };
+    let (key, name) = (wide(r"SOFTWARE\Policies\Milestone\MilestonePSTools"), wide("EnableTelemetry"));
+    let (mut value, mut kind, mut size) = ([0_u8; 4], 0, 4);
+    // SAFETY: both texts end with a NUL; the buffer is ours, writable, and as large as `size` says; so are kind and size.
+    let outcome = unsafe {
+        RegGetValueW(
+            HKEY_LOCAL_MACHINE,
+            key.as_ptr(),
+            name.as_ptr(),
+            RRF_RT_ANY,
+            &raw mut kind,
+            value.as_mut_ptr().cast::<c_void>(),
+            &raw mut size,
+        )
+    };
+    match (outcome, kind, u32::from_le_bytes(value)) {
+        (ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND, ..) | (ERROR_SUCCESS, REG_DWORD, 1) => Ok(MachinePolicy::Silent),
+        (ERROR_SUCCESS, REG_DWORD, 0) => Ok(MachinePolicy::OptOut),
+        (ERROR_SUCCESS | ERROR_MORE_DATA, ..) => Ok(MachinePolicy::Unclear),
+        (error, ..) => {
+            Err(Error::file("read", Path::new(MACHINE_POLICY))(io::Error::from_raw_os_error(error.cast_signed())))
+        }
+    }
+}
+
+/// Counts the logical processors that this process may use.
+pub fn processor_count() -> Option<u32> {
+    std::thread::available_parallelism().ok().and_then(|count| count.get().try_into().ok())
+}
+
+/// Returns the private memory of this process in bytes: `PrivateUsage`. Where the system leaves that at zero, as Wine
 /// does, `PagefileUsage`, which is the same number since Windows 8.
 pub fn private_bytes() -> Option<u64> {
     let size = u32::try_from(size_of::<PROCESS_MEMORY_COUNTERS_EX>()).ok()?;
@@ -57,102 +97,31 @@ pub fn private_bytes() -> Option<u64> {
     (done != 0 && bytes != 0).then_some(bytes as u64)
 }
 
-/// Creates a folder and its parents; the folder itself is for the current user, the system and administrators only.
+/// Creates a folder and its parents. It inherits the rights of `%LOCALAPPDATA%`: the user, the system and administrators.
 ///
 /// # Errors
-/// What the operating system says; an existing folder is none, and keeps its rights.
+/// What the operating system says; an existing folder is none.
 pub fn create_private_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => {
-            // A file system without rights has none to set; the profile's own protect the folder otherwise.
-            let _ = restrict(folder);
-            Ok(())
-        }
-    }
+    fs::create_dir_all(folder)
 }
 
-/// Takes the rights that the folder inherited away, by its handle: paths of any length and kind have one.
-fn restrict(folder: &Path) -> io::Result<()> {
-    let handle = OpenOptions::new()
-        .access_mode(READ_CONTROL | WRITE_DAC)
-        .custom_flags(FILE_FLAG_BACKUP_SEMANTICS)
-        .open(folder)?;
-    let rights = format!("D:P(A;OICI;FA;;;{})(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)", user_sid()?);
-    let rights: Vec<u16> = OsStr::new(&rights).encode_wide().chain([0]).collect();
-    let mut descriptor: PSECURITY_DESCRIPTOR = null_mut();
-    // SAFETY: the text ends with a NUL, and the descriptor is ours to be written to; its size is not asked for.
-    succeeded(unsafe {
-        ConvertStringSecurityDescriptorToSecurityDescriptorW(
-            rights.as_ptr(),
-            SDDL_REVISION_1,
-            &raw mut descriptor,
-            null_mut(),
-        )
-    })?;
-    let descriptor = Local(descriptor);
-    // SAFETY: the handle is open, with the right to change the rights; the descriptor is a valid one.
-    succeeded(unsafe {
-        SetKernelObjectSecurity(handle.as_raw_handle() as HANDLE, DACL_SECURITY_INFORMATION, descriptor.0)
-    })
-}
-
-/// Gives the current user's security id in its text form.
-fn user_sid() -> io::Result<String> {
-    let mut token: HANDLE = null_mut();
-    // SAFETY: it has no preconditions; the handle is a constant that is never closed.
-    let process = unsafe { GetCurrentProcess() };
-    // SAFETY: the token is ours to be written to.
-    succeeded(unsafe { OpenProcessToken(process, TOKEN_QUERY, &raw mut token) })?;
-    // SAFETY: the call above opened the handle, and nothing else closes it.
-    let token = unsafe { OwnedHandle::from_raw_handle(token.cast::<c_void>()) };
-    // The largest answer is a TOKEN_USER with a security id of 68 bytes behind it; `u64` gives it its alignment.
-    let mut answer = [0_u64; 32];
-    let mut length = 0;
-    // SAFETY: the buffer is ours, writable, and as large as is said.
-    succeeded(unsafe {
-        GetTokenInformation(
-            token.as_raw_handle() as HANDLE,
-            TokenUser,
-            answer.as_mut_ptr().cast::<c_void>(),
-            size_of_val(&answer) as u32,
-            &raw mut length,
-        )
-    })?;
-    // SAFETY: the call above wrote a TOKEN_USER to the start of the buffer, which is aligned for it.
-    let user = unsafe { answer.as_ptr().cast::<TOKEN_USER>().read() };
-    // SAFETY: the security id lies in the buffer, which is alive.
-    unsafe { text_of(user.User.Sid) }
-}
-
-/// Gives a security id in its text form.
+/// Owner, group and access control list stay with the file that [`replace`] puts new content into.
 ///
-/// # Safety
-/// It is a valid one.
-unsafe fn text_of(sid: PSID) -> io::Result<String> {
-    let mut text = null_mut();
-    // SAFETY: the security id is valid, as the caller promised; the text is ours to be written to.
-    succeeded(unsafe { ConvertSidToStringSidW(sid, &raw mut text) })?;
-    let text = Local(text.cast::<c_void>());
-    let units = text.0.cast::<u16>();
-    let mut sid = String::new();
-    loop {
-        // SAFETY: no unit before this one was NUL, and the text ends with one.
-        let unit = unsafe { units.add(sid.len()) };
-        // SAFETY: as above.
-        match unsafe { unit.read() } {
-            0 => return Ok(sid),
-            // A security id is ASCII.
-            unit => sid.push(char::from(unit as u8)),
-        }
-    }
+/// # Errors
+/// None.
+pub fn copy_rights(_: &Path, _: &Metadata, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Puts a file's content in the place of another one's, which keeps its attributes and its access control list.
+///
+/// # Errors
+/// What the operating system says.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    let wide = |path: &Path| -> Vec<u16> { path.as_os_str().encode_wide().chain([0]).collect() };
+    let (from, to) = (wide(from), wide(to));
+    // SAFETY: both paths end with a NUL; no backup is asked for, and the reserved parameters are NULL.
+    succeeded(unsafe { ReplaceFileW(to.as_ptr(), from.as_ptr(), null(), 0, null(), null()) })
 }
 
 /// Memory that the system handed out with `LocalAlloc`.
@@ -169,15 +138,21 @@ fn succeeded(result: i32) -> io::Result<()> {
     if result == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Creates a file that was not there; the folder's rights are its own.
+/// Returns how a file is opened; a new one inherits the folder's rights.
+pub fn private_file() -> OpenOptions {
+    OpenOptions::new()
+}
+
+/// Lists the names of a folder's plain files.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
+pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
+    let files = fs::read_dir(folder)?.flatten().filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
+    Ok(files.filter_map(|file| file.file_name().into_string().ok()).collect())
 }
 
-/// Creates the folder of the raw log, which all users share: with the rights of `C:\ProgramData`, where everyone may
+/// Creates the folder of the telemetry log, which all users share: with the rights of `C:\ProgramData`, where everyone may
 /// create files and change his own.
 ///
 /// # Errors
@@ -214,7 +189,7 @@ fn links(file: &File) -> io::Result<u32> {
     Ok(facts.nNumberOfLinks)
 }
 
-/// Tells whether a file's owner is the current user or a group that owns what the user creates (administrators do).
+/// Returns whether a file's owner is the current user or a group that owns what the user creates (administrators do).
 fn is_own(file: &File) -> io::Result<bool> {
     let (mut owner, mut descriptor) = (null_mut(), null_mut());
     // SAFETY: the handle is open with the right to read this; both results are ours to be written to.
@@ -234,20 +209,24 @@ fn is_own(file: &File) -> io::Result<bool> {
         return Err(io::Error::from_raw_os_error(outcome as i32));
     }
     let _descriptor = Local(descriptor);
-    // SAFETY: the owner lies in the descriptor, which is alive.
-    if unsafe { text_of(owner) }? == user_sid()? {
-        return Ok(true);
-    }
     let mut member = 0;
     // SAFETY: no token means the thread's own; the owner lies in the descriptor, which is alive; the result is ours.
     succeeded(unsafe { CheckTokenMembership(null_mut(), owner, &raw mut member) })?;
     Ok(member != 0)
 }
 
-/// Tells whether the same operation may well succeed in a moment: a reader or a virus scanner holds the file.
+/// Returns whether the same operation may well succeed in a moment: a reader or a virus scanner holds the file.
 pub fn is_momentary(error: &io::Error) -> bool {
     let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
-    matches!(code, Some(ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION))
+    matches!(
+        code,
+        Some(
+            ERROR_ACCESS_DENIED
+                | ERROR_SHARING_VIOLATION
+                | ERROR_UNABLE_TO_REMOVE_REPLACED
+                | ERROR_UNABLE_TO_MOVE_REPLACEMENT
+        )
+    )
 }
 
 /// Keeps the library in the process: `FreeLibrary` must not take the code away under the background thread.

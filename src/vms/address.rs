@@ -1,116 +1,79 @@
-//! The address of a management server, as people type it.
+//! The address of a management server.
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::str::FromStr;
 
-use ureq::http::Uri;
-use ureq::http::uri::Authority;
+use url::Url;
 
-/// How a server is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
-    Https,
-    Http,
-}
+use crate::http::parse_url;
 
 /// Scheme, host and port of a server: all that is ever taken from an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    scheme: Scheme,
-    authority: Authority,
-}
+pub struct Origin(Url);
 
 impl Origin {
-    /// The host, without its port.
-    pub fn host(&self) -> &str {
-        self.authority.host()
-    }
-
-    /// Reads where an address such as `https://vms.example:8443/some/where` points to; `None` where it is no such address.
-    pub fn of(address: &str) -> Option<Self> {
-        let uri: Uri = address.parse().ok()?;
-        let scheme = match uri.scheme_str()? {
-            "https" => Scheme::Https,
-            "http" => Scheme::Http,
-            _ => return None,
-        };
-        let authority = uri.authority().filter(|authority| is_plain(authority))?;
-        Some(Self { scheme, authority: authority.clone() })
+    /// Reads where an address such as `https://vms.example:8443/some/where` points to.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of(address: &str) -> Result<Self, &'static str> {
+        parse_url(address).map(|url| Self(url.join("/").unwrap_or(url)))
     }
 
     /// Whether the connection is encrypted.
     pub fn is_encrypted(&self) -> bool {
-        self.scheme == Scheme::Https
+        self.0.scheme() == "https"
     }
 
     /// Whether both are the same computer by name, whatever scheme and port.
     pub fn is_same_host(&self, other: &Self) -> bool {
-        self.host().eq_ignore_ascii_case(other.host())
+        self.0.host() == other.0.host()
+    }
+
+    /// Returns the same server over plain HTTP.
+    pub(super) fn as_plain(&self) -> Option<Self> {
+        let mut url = self.0.clone();
+        url.set_scheme("http").ok().map(|()| Self(url))
+    }
+
+    /// Returns the host, without its port.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// Resolves an address that a document of this server names, which may be relative.
+    pub(super) fn resolve(&self, address: &str) -> Option<Url> {
+        self.0.join(address).ok()
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Https => "https",
-            Scheme::Http => "http",
-        };
-        write!(f, "{scheme}://{}", self.authority)
+        f.write_str(self.0.as_str().trim_end_matches('/'))
     }
-}
-
-fn is_plain(authority: &Authority) -> bool {
-    !authority.as_str().contains('@') && !authority.host().is_empty()
 }
 
 /// An address as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// The origin to try first.
-    pub first: Origin,
-    /// What to try where nothing answers there.
-    pub second: Option<Origin>,
+    /// Where it points to.
+    pub origin: Origin,
+    /// Whether it is a bare name, without a scheme: then HTTPS is meant (P6).
+    pub is_bare: bool,
 }
 
-impl std::str::FromStr for Address {
+impl FromStr for Address {
     type Err = &'static str;
 
-    /// Reads `https://host`, `http://host:port` or a bare host name. A bare name is tried over HTTPS, then over HTTP.
+    /// Reads `https://host`, `http://host:port` or a bare host name. A path is ignored: people copy it along.
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        const MALFORMED: &str = "it is not an address like https://vms.example, http://vms.example:8080 or vms.example";
         let text = text.trim();
-        if text.parse::<Ipv6Addr>().is_ok() {
-            return format!("[{text}]").parse();
-        }
-        let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme), rest),
-            None => (None, text),
-        };
-        if rest.contains('@') {
-            return Err("it holds a user name: give that apart");
-        }
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        if authority.contains(['/', '?', '#', '\\']) {
-            return Err("it holds more than scheme, host and port");
-        }
-        let authority: Authority = authority.parse().map_err(|_| MALFORMED)?;
-        let is_usable = is_plain(&authority) && (authority.port().is_some() == has_port(&authority));
-        if !is_usable {
-            return Err(MALFORMED);
-        }
-        let origin = |scheme| Origin { scheme, authority: authority.clone() };
-        match scheme.map(str::to_ascii_lowercase).as_deref() {
-            None => Ok(Self { first: origin(Scheme::Https), second: Some(origin(Scheme::Http)) }),
-            Some("https") => Ok(Self { first: origin(Scheme::Https), second: None }),
-            Some("http") => Ok(Self { first: origin(Scheme::Http), second: None }),
-            Some(_) => Err("its scheme is neither https nor http"),
-        }
+        let is_bare = !text.contains("://");
+        let bracketed = if text.parse::<Ipv6Addr>().is_ok() { format!("[{text}]") } else { text.to_owned() };
+        let origin = Origin::of(&if is_bare { format!("https://{bracketed}") } else { bracketed })?;
+        Ok(Self { origin, is_bare })
     }
-}
-
-/// Whether something stands behind the host: a port that is no number is no port to the parser.
-fn has_port(authority: &Authority) -> bool {
-    authority.as_str().len() > authority.host().len()
 }
 
 #[cfg(test)]
@@ -118,42 +81,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p3_addresses_as_people_type_them() {
-        let origins = |text: &str| {
-            let address: Address = text.parse()?;
-            Ok::<_, &str>(
-                [Some(address.first), address.second].iter().flatten().map(Origin::to_string).collect::<Vec<_>>(),
-            )
-        };
-        let good: [(&str, &[&str]); 7] = [
-            ("https://vms.example", &["https://vms.example"]),
-            (" HTTPS://VMS.example/ ", &["https://VMS.example"]),
-            ("http://vms.example:8080/", &["http://vms.example:8080"]),
-            ("vms", &["https://vms", "http://vms"]),
-            ("192.0.2.7:8081", &["https://192.0.2.7:8081", "http://192.0.2.7:8081"]),
-            ("[2001:db8::1]:81", &["https://[2001:db8::1]:81", "http://[2001:db8::1]:81"]),
-            ("2001:db8::1", &["https://[2001:db8::1]", "http://[2001:db8::1]"]),
+    fn p3_p6_f7_f13_addresses_as_people_type_them() {
+        let table = [
+            ("https://vms.example", "https://vms.example", false),
+            (" HTTPS://VMS.example/ ", "https://vms.example", false),
+            ("http://vms.example:8080/", "http://vms.example:8080", false),
+            ("http://vms:8081/ManagementServer", "http://vms:8081", false),
+            ("http://vms/ManagementServer/?a=b#c", "http://vms", false),
+            ("vms.example/api", "https://vms.example", true),
+            ("vms.example?x", "https://vms.example", true),
+            ("vms", "https://vms", true),
+            ("http://bücher.example", "http://xn--bcher-kva.example", false),
+            ("BÜCHER.example:81", "https://xn--bcher-kva.example:81", true),
+            ("http://xn--bcher-kva.example", "http://xn--bcher-kva.example", false),
+            ("192.0.2.7:8081", "https://192.0.2.7:8081", true),
+            ("[2001:db8::1]:81", "https://[2001:db8::1]:81", true),
+            ("2001:db8::1", "https://[2001:db8::1]", true),
         ];
-        for (text, expected) in good {
-            assert_eq!(origins(text).unwrap(), expected, "{text}");
+        for (text, expected, is_bare) in table {
+            let address: Address = text.parse().unwrap();
+            assert_eq!((address.origin.to_string().as_str(), address.is_bare), (expected, is_bare), "{text}");
         }
-        for text in [
-            "",
-            " ",
-            "https://",
-            "ftp://vms.example",
-            "file:///etc/passwd",
-            "https://user:pass@vms.example",
-            "user@vms.example",
-            "vms.example/api",
-            "vms.example?x",
-            "vms.example:port",
-            "vms.example:99999",
-            "vms example",
-            "vms\r\nHost: x",
-            r"\\vms\share",
-        ] {
-            assert!(origins(text).is_err(), "{text}");
+    }
+
+    #[test]
+    fn p3_f8_what_is_no_address_is_refused_with_the_reason() {
+        let table = [
+            ("", "host name"),
+            (" ", "host name"),
+            ("https://", "host name"),
+            ("https:///vms", "host name"),
+            ("vms example", "host name"),
+            ("vms\r\nHost: x", "host name"),
+            (r"\\vms\share", "host name"),
+            ("a^b", "host name"),
+            ("ftp://vms.example", "scheme"),
+            ("file:///etc/passwd", "scheme"),
+            ("https://user:pass@vms.example", "user name"),
+            ("user@vms.example", "user name"),
+            ("vms.example:port", "port"),
+            ("vms.example:99999", "port"),
+            ("http://[fe80::77%lo]:8183", "zones"),
+            ("fe80::77%25eth0", "zones"),
+            ("http://[fe80::zz]", "IP address"),
+            ("http://1.2.3.4.5.6", "IP address"),
+        ];
+        for (text, reason) in table {
+            let error = text.parse::<Address>().unwrap_err();
+            assert!(error.contains(reason), "{text}: {error}");
         }
     }
 }

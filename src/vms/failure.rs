@@ -1,114 +1,133 @@
-//! Why there is no connection, for the caller's code and for the user's eyes.
+//! Why there is no connection, for the host program's code and for people.
 
 use std::fmt;
-use std::io;
-
-use ureq::{Error as Trouble, Timeout};
 
 use super::address::Origin;
-use crate::{tls, transport};
+use crate::abi;
+use crate::http::{self, Kind};
 
-/// What kind of failure it is. The numbers are those of the C header.
+/// Which kind of failure it is. The numbers are those of the C header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
-pub enum Kind {
-    /// No connection came about: refused, unknown name, cut off.
-    Unreachable = 40,
-    /// Time is over.
-    Timeout = 41,
-    /// The server's certificate is not one that this computer trusts.
-    Certificate = 42,
-    /// HTTPS was asked for, and the server offers none.
-    NotEncrypted = 43,
-    /// The server points to another one.
-    Redirected = 44,
-    /// Name, password or token were refused.
-    LogonRefused = 45,
+pub enum FailureKind {
+    /// The operating system has no descriptors or threads left.
+    Resources = abi::VMS_ERROR_RESOURCES,
+    /// Name not found, refused, no route, cut off.
+    Unreachable = abi::VMS_ERROR_UNREACHABLE,
+    /// The timeout is over.
+    Timeout = abi::VMS_ERROR_TIMEOUT,
+    /// The server's certificate was refused.
+    Certificate = abi::VMS_ERROR_CERTIFICATE,
+    /// The server does not answer over HTTPS, or HTTPS was required and the address is for plain HTTP.
+    NotEncrypted = abi::VMS_ERROR_NOT_ENCRYPTED,
+    /// The server redirects to another one.
+    Redirected = abi::VMS_ERROR_REDIRECTED,
+    /// The server refused user name, password or token.
+    LogonRefused = abi::VMS_ERROR_LOGON_REFUSED,
     /// The user is locked.
-    LockedOut = 46,
+    LockedOut = abi::VMS_ERROR_LOCKED_OUT,
     /// The user must choose a new password first.
-    PasswordExpired = 47,
-    /// The user may log on, and not read this.
-    AccessDenied = 48,
-    /// The server says that it failed.
-    Server = 49,
-    /// The answer is not that of an XProtect API.
-    Answer = 50,
+    PasswordExpired = abi::VMS_ERROR_PASSWORD_EXPIRED,
+    /// The user may log on but may not read what is needed.
+    AccessDenied = abi::VMS_ERROR_ACCESS_DENIED,
+    /// The server reported an error of its own.
+    Server = abi::VMS_ERROR_SERVER,
+    /// The response is not that of an XProtect API.
+    Answer = abi::VMS_ERROR_ANSWER,
+    /// Another thread ended the attempt.
+    Cancelled = abi::VMS_ERROR_CANCELLED,
+}
+
+impl FailureKind {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Resources => "Close what this process no longer needs, or raise its limit.",
+            Self::Unreachable => "Check name and port, that the management server runs, and the network between.",
+            Self::Timeout => "Check that the server runs and is not overloaded, or allow more time.",
+            Self::Certificate => {
+                "Make this computer trust the certificate's issuer, connect by a name that the certificate lists, or, in a \
+                 network that you trust, skip the check."
+            }
+            Self::NotEncrypted => "Set up encryption on the management server, or do not require HTTPS.",
+            Self::Redirected => "If you trust that address, connect to it instead.",
+            Self::LogonRefused => {
+                "Check user name, password and the kind of user. Too many wrong attempts lock a user."
+            }
+            Self::LockedOut => "Wait, or have an administrator unlock the user.",
+            Self::PasswordExpired => "Log on with an XProtect client once and choose a new password.",
+            Self::AccessDenied => "Have an administrator give this user's role the right to read it.",
+            Self::Server => "Try again in a minute; a service that was just started needs some time.",
+            Self::Answer => {
+                "Check that the address is that of an XProtect management server (2021 R2 or later, with its API \
+                 Gateway)."
+            }
+            Self::Cancelled => "Nothing is sent for it any more.",
+        }
+    }
 }
 
 /// A failure: what happened, to which server, and what to do. Holds no credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The kind.
-    pub kind: Kind,
-    /// Whether nobody listens there, or somebody who does not speak TLS.
-    pub nobody_there: bool,
-    words: String,
+    pub kind: FailureKind,
+    /// Whether the server cannot be reached over HTTPS, and may be over HTTP.
+    pub(super) may_speak_http: bool,
+    message: String,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
+        f.write_str(&self.message)
     }
 }
 
+impl std::error::Error for Failure {}
+
 impl Failure {
-    /// Puts a failure into words: what `server` did, and what to do about it.
-    pub fn new(kind: Kind, server: &Origin, what: &str) -> Self {
-        let advice = match kind {
-            Kind::Unreachable => "Check name and port, that the management server runs, and the network between.",
-            Kind::Timeout => "Check that the server runs and is not overloaded, or allow more time.",
-            Kind::Certificate => {
-                "Make this computer trust the certificate's issuer, connect by the name that it is for, or, where \
-                 nobody can listen in, skip the check."
-            }
-            Kind::NotEncrypted => "Set up encryption on the management server, or connect without asking for it.",
-            Kind::Redirected => "Where you trust that address, connect to it instead.",
-            Kind::LogonRefused => {
-                "Check user name, password and the kind of user. Too many wrong attempts lock a user."
-            }
-            Kind::LockedOut => "Wait, or have an administrator unlock the user.",
-            Kind::PasswordExpired => "Log on with an XProtect client once and choose a new password.",
-            Kind::AccessDenied => "Have an administrator give this user's role the right to read it.",
-            Kind::Server => "Try again in a minute; a service that was just started needs some time.",
-            Kind::Answer => {
-                "Check that the address is that of an XProtect management server (2021 R2 or later, with its API \
-                 Gateway)."
-            }
-        };
-        Self { kind, nobody_there: false, words: format!("{server}: {what}. {advice}") }
+    pub(super) fn new(kind: FailureKind, server: &Origin, what: &str) -> Self {
+        Self::with_advice(kind, server, what, kind.advice())
     }
 
-    /// Puts what happened to a request into words.
-    pub(super) fn of_request(trouble: &Trouble, server: &Origin) -> Self {
-        let nobody_there = match trouble {
-            Trouble::Timeout(Timeout::Connect) | Trouble::ConnectionFailed => true,
-            Trouble::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
-            _ => tls::is_not_spoken(trouble),
-        };
-        Self { nobody_there, ..Self::told(trouble, server) }
+    pub(super) fn with_advice(kind: FailureKind, server: &Origin, what: &str, advice: &str) -> Self {
+        Self { kind, may_speak_http: false, message: format!("{server}: {what}. {advice}") }
     }
 
-    fn told(trouble: &Trouble, server: &Origin) -> Self {
-        let (kind, what) = match trouble {
-            Trouble::Timeout(Timeout::Connect | Timeout::Resolve) => (Kind::Unreachable, "nothing answers there"),
-            Trouble::Timeout(_) => (Kind::Timeout, "no answer came in time"),
-            Trouble::HostNotFound => (Kind::Unreachable, "there is no computer of this name"),
-            Trouble::Io(error) if error.kind() == io::ErrorKind::TimedOut => (Kind::Timeout, "no answer came in time"),
-            Trouble::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                (Kind::Unreachable, "nothing listens there")
+    /// Describes what happened to a request.
+    pub(super) fn of_request(error: &ureq::Error, server: &Origin) -> Self {
+        let description = http::describe(error, false);
+        let (kind, advice) = match description.kind {
+            Kind::NameNotFound => {
+                (FailureKind::Unreachable, "Check its spelling, and that this computer can look it up.")
             }
-            _ => {
-                let kind = match trouble {
-                    _ if tls::is_about_certificate(trouble) => Kind::Certificate,
-                    // A server without TLS is one that HTTPS does not reach.
-                    Trouble::Io(_) | Trouble::ConnectionFailed | Trouble::Tls(_) => Kind::Unreachable,
-                    _ if tls::words(trouble).is_some() => Kind::Unreachable,
-                    _ => Kind::Answer,
+            Kind::NotTls => (
+                FailureKind::NotEncrypted,
+                "Check the port, set up encryption on the management server, or type http:// if you accept that others on \
+                 the network can read user name and password.",
+            ),
+            Kind::NoAuthorities => (
+                FailureKind::Certificate,
+                "Install them (the package is usually called ca-certificates), or check SSL_CERT_FILE and SSL_CERT_DIR.",
+            ),
+            kind => {
+                let kind = match kind {
+                    Kind::Timeout => FailureKind::Timeout,
+                    Kind::Certificate => FailureKind::Certificate,
+                    Kind::Resources => FailureKind::Resources,
+                    Kind::Response | Kind::Other => FailureKind::Answer,
+                    _ => FailureKind::Unreachable,
                 };
-                return Self::new(kind, server, &transport::words(trouble));
+                (kind, kind.advice())
             }
         };
-        Self::new(kind, server, what)
+        let what = match description.details {
+            Some(details) => format!("{}. {details}", description.reason),
+            None => description.reason,
+        };
+        let may_speak_http = matches!(
+            description.kind,
+            Kind::Refused | Kind::NoRoute | Kind::Silent | Kind::CutOff | Kind::NotTls | Kind::Handshake
+        );
+        Self { may_speak_http, ..Self::with_advice(kind, server, &what, advice) }
     }
 }

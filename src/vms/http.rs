@@ -1,6 +1,7 @@
 //! Requests to one server: bounded in time and size, without a proxy, without following a redirection.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
@@ -8,78 +9,116 @@ use ureq::{Agent, RequestBuilder};
 use zeroize::Zeroizing;
 
 use super::address::Origin;
-use super::failure::{Failure, Kind};
-use crate::{tls, transport};
+use super::failure::{Failure, FailureKind};
+use crate::http::{Settings, agent};
 
 /// Longest time to reach the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest document that is read as a whole.
 const DOCUMENT_LIMIT: u64 = 64 * 1024;
-/// Longest part of a list that one answer may bring: 1,000 cameras make about 1.5 MB.
+/// Longest part of a list that one response may bring: 1,000 cameras make about 1.5 MB.
 const LIST_LIMIT: u64 = 32 << 20;
+/// What some servers begin a document with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// An answer, as far as it was read.
-pub struct Answer {
+/// Ends an attempt from another thread.
+#[derive(Clone, Default)]
+pub struct Cancel(Arc<Mutex<Attempt>>);
+
+#[derive(Default)]
+struct Attempt {
+    is_cancelled: bool,
+    agent: Option<Agent>,
+}
+
+impl Cancel {
+    /// Ends it: no credential is sent afterwards, and a connection that waits for the server is closed.
+    pub fn cancel(&self) {
+        let mut attempt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        attempt.is_cancelled = true;
+        if let Some(agent) = attempt.agent.take() {
+            agent.shutdown();
+        }
+    }
+
+    /// Returns whether it was ended.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_cancelled
+    }
+
+    /// Names the agent that is at work from now on.
+    fn watch(&self, agent: &Agent) {
+        let mut attempt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if attempt.is_cancelled { agent.clone().shutdown() } else { attempt.agent = Some(agent.clone()) }
+    }
+}
+
+/// A response, as far as it was read.
+pub(super) struct Answer {
     /// HTTP status.
-    pub status: u16,
+    pub(super) status: u16,
     /// Where the server points to.
-    pub location: Option<String>,
+    pub(super) location: Option<String>,
     body: ureq::Body,
 }
 
 impl Answer {
     /// Reads the body as a whole.
-    ///
-    /// # Errors
-    /// It is too large, or breaks off.
-    pub fn document(&mut self, from: &Origin) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(super) fn document(&mut self, from: &Http) -> Result<Zeroizing<Vec<u8>>, Failure> {
         // With its final size from the start, so that no copy of a token is left in freed memory.
         let mut content = Zeroizing::new(Vec::with_capacity(DOCUMENT_LIMIT as usize + 32));
         let read = self.body.with_config().limit(DOCUMENT_LIMIT).reader().read_to_end(&mut content);
-        read.map_err(|error| Failure::of_request(&ureq::Error::from(error), from))?;
+        read.map_err(|error| from.failed(&error.into()))?;
+        if content.starts_with(BYTE_ORDER_MARK) {
+            content.drain(..BYTE_ORDER_MARK.len());
+        }
         Ok(content)
     }
 
-    /// Gives the body as a stream of bounded length.
-    pub fn list(&mut self) -> impl Read + '_ {
-        std::io::BufReader::with_capacity(16 * 1024, self.body.with_config().limit(LIST_LIMIT).reader())
+    /// Returns the body as a stream of bounded length, without a buffer.
+    pub(super) fn list(&mut self) -> io::Result<impl Read + '_> {
+        let mut body = self.body.with_config().limit(LIST_LIMIT).reader();
+        let mut start = Vec::new();
+        body.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start)?;
+        if start == BYTE_ORDER_MARK {
+            start.clear();
+        }
+        Ok(io::Cursor::new(start).chain(body))
     }
 }
 
 /// A client of one server.
-#[derive(Clone)]
-pub struct Http {
+pub(super) struct Http {
     agent: Agent,
+    cancel: Cancel,
     /// The server.
-    pub origin: Origin,
+    pub(super) origin: Origin,
 }
 
 impl Http {
     /// Prepares for requests; touches no network.
-    pub fn new(origin: Origin, skips_certificate_check: bool) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .user_agent(transport::USER_AGENT)
-            .accept("application/json")
-            .accept_encoding("")
+    pub(super) fn new(origin: Origin, skips_certificate_check: bool, cancel: &Cancel) -> Self {
+        let agent = agent(Settings {
+            connect_timeout: CONNECT_TIMEOUT,
+            buffer_size: 64 * 1024,
+            idle_connections: 1,
             // A management server is a computer of the site's own network.
-            .proxy(None)
-            .tls_config(if skips_certificate_check { tls::unchecked_config() } else { tls::config() })
-            .build();
-        Self { agent: config.new_agent(), origin }
+            proxy: None,
+            skips_certificate_check,
+            gate: None,
+        });
+        cancel.watch(&agent);
+        Self { agent, cancel: cancel.clone(), origin }
     }
 
-    /// Asks for a path; a token goes along where there is one.
-    ///
-    /// # Errors
-    /// No answer came before `until`.
-    pub fn get(&self, path: &str, token: Option<&str>, until: Instant) -> Result<Answer, Failure> {
+    /// Asks for a path, with the token if there is one.
+    pub(super) fn get(&self, path: &str, token: Option<&str>, until: Instant) -> Result<Answer, Failure> {
         let mut request = self.agent.get(format!("{}{path}", self.origin));
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {token}"));
-            let mut bearer = HeaderValue::from_str(&bearer)
-                .map_err(|_| self.failure(Kind::LogonRefused, "the access token has characters that none has"))?;
+            let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| {
+                self.failure(FailureKind::LogonRefused, "the access token has characters that no token has")
+            })?;
             bearer.set_sensitive(true);
             request = request.header(AUTHORIZATION, bearer);
         }
@@ -88,10 +127,7 @@ impl Http {
     }
 
     /// Posts a form.
-    ///
-    /// # Errors
-    /// As for [`Http::get`].
-    pub fn post(&self, path: &str, form: &str, until: Instant) -> Result<Answer, Failure> {
+    pub(super) fn post(&self, path: &str, form: &str, until: Instant) -> Result<Answer, Failure> {
         let request = self.agent.post(format!("{}{path}", self.origin));
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         let sent = self.limited(request, until)?.send(form);
@@ -99,37 +135,51 @@ impl Http {
     }
 
     fn answer(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, Failure> {
-        let (head, body) = sent.map_err(|trouble| Failure::of_request(&trouble, &self.origin))?.into_parts();
+        let (head, body) = sent.map_err(|error| self.failed(&error))?.into_parts();
         let location = head.headers.get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
         Ok(Answer { status: head.status.as_u16(), location, body })
     }
 
-    /// Limits a request: as a whole to what is left, and to half of that where nobody is there, so that there is time for
-    /// something else.
+    /// Limits a request to the time that is left, and its connection to half of that, so that there is time for another.
     fn limited<Any>(&self, request: RequestBuilder<Any>, until: Instant) -> Result<RequestBuilder<Any>, Failure> {
+        self.ensure_not_cancelled()?;
         let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
-        let left = left.ok_or_else(|| self.failure(Kind::Timeout, "no answer came in time"))?;
-        let reach = CONNECT_TIMEOUT.min(left / 2);
-        Ok(request.config().timeout_global(Some(left)).timeout_connect(Some(reach)).build())
+        let left = left.ok_or_else(|| self.failure(FailureKind::Timeout, "no response came in time"))?;
+        let connect = CONNECT_TIMEOUT.min(left / 2);
+        Ok(request.config().timeout_global(Some(left)).timeout_connect(Some(connect)).build())
     }
 
-    /// Puts a failure of this server into words.
-    pub fn failure(&self, kind: Kind, what: &str) -> Failure {
+    /// Fails if the attempt was cancelled.
+    pub(super) fn ensure_not_cancelled(&self) -> Result<(), Failure> {
+        let cancelled = || self.failure(FailureKind::Cancelled, "the attempt was cancelled");
+        if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
+    }
+
+    /// Makes a failure of this server.
+    pub(super) fn failure(&self, kind: FailureKind, what: &str) -> Failure {
         Failure::new(kind, &self.origin, what)
     }
 
-    /// Says what an answer means that is none of those that were hoped for.
-    pub fn unexpected(&self, answer: &Answer, what: &str) -> Failure {
+    /// Describes what happened to a request.
+    pub(super) fn failed(&self, error: &ureq::Error) -> Failure {
+        self.ensure_not_cancelled().map_or_else(|failure| failure, |()| Failure::of_request(error, &self.origin))
+    }
+
+    /// Describes a response that is none of those that were expected.
+    pub(super) fn unexpected(&self, answer: &Answer, what: &str) -> Failure {
         let (kind, outcome) = match answer.status {
-            300..=399 => match answer.location.as_deref().and_then(Origin::of) {
-                Some(to) => return self.failure(Kind::Redirected, &format!("asked for {what}, it points to {to}")),
-                None => (Kind::Answer, "points elsewhere"),
+            300..=399 => match answer.location.as_deref().map(Origin::of) {
+                Some(Ok(to)) => {
+                    let what = format!("asked for {what}, the server redirects to {to}");
+                    return self.failure(FailureKind::Redirected, &what);
+                }
+                _ => (FailureKind::Answer, "redirects"),
             },
-            401 => (Kind::LogonRefused, "no longer takes the access token"),
-            403 => (Kind::AccessDenied, "does not allow this user to read it"),
-            404 => (Kind::Answer, "does not have it"),
-            500..=599 => (Kind::Server, "failed"),
-            _ => (Kind::Answer, "gave an answer that makes no sense"),
+            401 => (FailureKind::LogonRefused, "did not accept the access token"),
+            403 => (FailureKind::AccessDenied, "does not allow this user to read it"),
+            404 => (FailureKind::Answer, "does not have it"),
+            500..=599 => (FailureKind::Server, "reported an error of its own"),
+            _ => (FailureKind::Answer, "gave an unexpected response"),
         };
         self.failure(kind, &format!("asked for {what}, the server {outcome} (HTTP {})", answer.status))
     }

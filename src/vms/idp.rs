@@ -1,7 +1,7 @@
 //! Tokens from the identity provider: logon of a basic user, and refreshing.
 //!
-//! Facts: Milestone's samples for the grants `password` and `refresh_token`. A Windows user's token comes from the host,
-//! see [`crate::vms`]. A refused password is never tried again.
+//! Facts: Milestone's samples for the grants `password` and `refresh_token`. A Windows user's token comes from the host
+//! program, see [`crate::vms`]. A refused password is never tried again.
 
 use std::time::Instant;
 
@@ -9,54 +9,72 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::failure::{Failure, Kind};
+use super::Places;
+use super::failure::{Failure, FailureKind};
 use super::http::{Answer, Http};
 
 /// The client that gets refresh tokens.
 const REFRESHING_CLIENT: &str = "VmsClient";
-/// The client that every server knows, without refresh tokens. The host logs a Windows user on with it.
+/// The client that every server knows, without refresh tokens. The host program logs a Windows user on with it.
 const PLAIN_CLIENT: &str = "GrantValidatorClient";
 
 /// What lets its bearer in.
-pub struct Token {
+pub(super) struct Token {
     /// Goes with every request.
-    pub access: Zeroizing<String>,
-    /// Brings the next token, where the server gave one.
-    pub refresh: Option<Zeroizing<String>>,
+    pub(super) access: Zeroizing<String>,
+    /// Path of the endpoint that gives the next token for this one, if the server gave one.
+    pub(super) refresh: Option<(String, Zeroizing<String>)>,
 }
 
-/// A user of the VMS with its password, wiped when dropped.
+/// A basic user of the VMS with its password, wiped when dropped.
 pub struct BasicUser {
-    /// The user's name.
+    /// The user's name, which may be written as `\name` or `[BASIC]\name`.
     pub name: Zeroizing<String>,
     /// Its password.
     pub password: Zeroizing<String>,
 }
 
-/// Logs a basic user on at the token endpoint's path. `goes_on` is asked each time before the password goes out.
+impl BasicUser {
+    /// Returns the name without what marks it as that of a basic user.
+    fn plain_name(&self) -> &str {
+        let is_marked = self.name.get(..8).is_some_and(|mark| mark.eq_ignore_ascii_case(r"[BASIC]\"));
+        if is_marked {
+            self.name.get(8..).unwrap_or_default()
+        } else {
+            self.name.strip_prefix('\\').unwrap_or(&self.name)
+        }
+    }
+}
+
+/// Logs a basic user on: at the endpoint that the discovery document names, or at that of the API Gateway.
 ///
 /// # Errors
-/// The user was refused, there was no sensible answer, or `goes_on` has an objection.
-pub fn log_on(
-    http: &Http,
-    path: &str,
-    user: &BasicUser,
-    until: Instant,
-    goes_on: &dyn Fn() -> Result<(), Failure>,
-) -> Result<Token, Failure> {
-    let ask = |client| {
-        goes_on().map_err(Refusal::Other)?;
-        let fields = [
-            ("grant_type", "password"),
-            ("username", user.name.as_str()),
-            ("password", user.password.as_str()),
-            ("client_id", client),
-        ];
-        ask(http, path, &fields, until)
+/// The user was refused, or there was no sensible response.
+pub(super) fn log_on(http: &Http, places: &Places, user: &BasicUser, until: Instant) -> Result<Token, Failure> {
+    let [named, usual] = places.token_endpoints();
+    let outcome = match log_on_at(http, &named, user, until) {
+        Err(TokenError::NotFound(_)) if usual != named => log_on_at(http, &usual, user, until),
+        outcome => outcome,
     };
-    match ask(REFRESHING_CLIENT) {
-        Err(Refusal::Client(_)) => ask(PLAIN_CLIENT).map_err(Refusal::into),
-        outcome => outcome.map_err(Refusal::into),
+    outcome.map_err(|error| match (error, &places.named_host) {
+        (TokenError::NotFound(_), Some(host)) if host != http.origin.host() => {
+            let what = "asked for a token, the server does not have an identity provider (HTTP 404)";
+            let advice =
+                format!("Its discovery document names {host}: if that is the management server, connect to it.");
+            Failure::with_advice(FailureKind::Answer, &http.origin, what, &advice)
+        }
+        (error, _) => error.into(),
+    })
+}
+
+fn log_on_at(http: &Http, path: &str, user: &BasicUser, until: Instant) -> Result<Token, TokenError> {
+    let with = |client| {
+        let user = [("username", user.plain_name()), ("password", user.password.as_str())];
+        ask(http, path, &[("grant_type", "password"), user[0], user[1], ("client_id", client)], until)
+    };
+    match with(REFRESHING_CLIENT) {
+        Err(TokenError::UnknownClient(_)) => with(PLAIN_CLIENT),
+        outcome => outcome,
     }
 }
 
@@ -64,32 +82,34 @@ pub fn log_on(
 ///
 /// # Errors
 /// As for [`log_on`].
-pub fn refresh(http: &Http, path: &str, token: &str, until: Instant) -> Result<Token, Failure> {
+pub(super) fn refresh(http: &Http, path: &str, token: &str, until: Instant) -> Result<Token, Failure> {
     let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", REFRESHING_CLIENT)];
-    ask(http, path, &fields, until).map_err(Refusal::into)
+    ask(http, path, &fields, until).map_err(TokenError::into)
 }
 
 /// Why there is no token.
-enum Refusal {
+enum TokenError {
     /// Not the user but the client is refused: no attempt of the user's was counted.
-    Client(Failure),
+    UnknownClient(Failure),
+    /// There is no such endpoint.
+    NotFound(Failure),
     Other(Failure),
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Client(failure) | Refusal::Other(failure) => failure,
-        }
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        let (TokenError::UnknownClient(failure) | TokenError::NotFound(failure) | TokenError::Other(failure)) = error;
+        failure
     }
 }
 
-fn ask(http: &Http, path: &str, fields: &[(&str, &str)], until: Instant) -> Result<Token, Refusal> {
-    let mut answer = http.post(path, &form(fields), until).map_err(Refusal::Other)?;
+fn ask(http: &Http, path: &str, fields: &[(&str, &str)], until: Instant) -> Result<Token, TokenError> {
+    let mut answer = http.post(path, &form(fields), until).map_err(TokenError::Other)?;
     match answer.status {
-        200 => token(http, &mut answer).map_err(Refusal::Other),
+        200 => token(http, path, &mut answer).map_err(TokenError::Other),
         400 | 401 | 403 => Err(refusal(http, &mut answer)),
-        _ => Err(Refusal::Other(http.unexpected(&answer, "a token"))),
+        404 => Err(TokenError::NotFound(http.unexpected(&answer, "a token"))),
+        _ => Err(TokenError::Other(http.unexpected(&answer, "a token"))),
     }
 }
 
@@ -108,39 +128,40 @@ fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     form
 }
 
-fn token(http: &Http, answer: &mut Answer) -> Result<Token, Failure> {
+fn token(http: &Http, path: &str, answer: &mut Answer) -> Result<Token, Failure> {
     #[derive(Deserialize)]
     struct Granted {
         access_token: String,
         refresh_token: Option<String>,
     }
-    let document = answer.document(&http.origin)?;
+    let document = answer.document(http)?;
     let granted: Granted = serde_json::from_slice(&document)
-        .map_err(|_| http.failure(Kind::Answer, "asked for a token, the server gave something else"))?;
+        .map_err(|_| http.failure(FailureKind::Answer, "asked for a token, the server gave something else"))?;
+    let refresh = granted.refresh_token.filter(|token| !token.is_empty());
     Ok(Token {
         access: Zeroizing::new(granted.access_token),
-        refresh: granted.refresh_token.filter(|token| !token.is_empty()).map(Zeroizing::new),
+        refresh: refresh.map(|token| (path.to_owned(), Zeroizing::new(token))),
     })
 }
 
-fn refusal(http: &Http, answer: &mut Answer) -> Refusal {
+fn refusal(http: &Http, answer: &mut Answer) -> TokenError {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Refused {
         error: String,
         error_code: String,
     }
-    // The body may be empty or a page: then the status says all.
-    let document = answer.document(&http.origin).unwrap_or_default();
+    // The body may be empty or a page: then there is only the status.
+    let document = answer.document(http).unwrap_or_default();
     let refused: Refused = serde_json::from_slice(&document).unwrap_or_default();
     let (kind, what) = match refused.error_code.as_str() {
-        "LockedOut" => (Kind::LockedOut, "the user is locked"),
-        "ChangePassword" => (Kind::PasswordExpired, "the user must choose a new password first"),
-        _ => (Kind::LogonRefused, "the logon was refused"),
+        "LockedOut" => (FailureKind::LockedOut, "the user is locked"),
+        "ChangePassword" => (FailureKind::PasswordExpired, "the user must choose a new password first"),
+        _ => (FailureKind::LogonRefused, "the logon was refused"),
     };
     let failure = http.failure(kind, what);
     let is_clients = matches!(refused.error.as_str(), "invalid_client" | "unauthorized_client");
-    if is_clients { Refusal::Client(failure) } else { Refusal::Other(failure) }
+    if is_clients { TokenError::UnknownClient(failure) } else { TokenError::Other(failure) }
 }
 
 #[cfg(test)]
@@ -153,5 +174,15 @@ mod tests {
         assert_eq!(*form, "username=a%20b&password=p%26w%3D1%20%2B%25%C3%A9");
         // What grows doubles its size: this is the one that it began with, for a text of which each byte is encoded.
         assert_eq!(form.capacity(), "username=&password=&".len() + 3 * "a bp&w=1 +%é".len());
+    }
+
+    #[test]
+    fn p3_f12_the_marks_of_a_basic_user_are_taken_off() {
+        for typed in ["reader", r"\reader", r"[BASIC]\reader", r"[basic]\reader"] {
+            let user = BasicUser { name: typed.to_owned().into(), password: String::new().into() };
+            assert_eq!(user.plain_name(), "reader", "{typed}");
+        }
+        let other = BasicUser { name: "[BASIÇ]é".to_owned().into(), password: String::new().into() };
+        assert_eq!(other.plain_name(), "[BASIÇ]é");
     }
 }

@@ -1,29 +1,22 @@
-//! What is read of a VMS after the logon: the site, the product, child sites, the privacy option, the counts.
+//! What is read of a VMS after the logon: the site, the product, child sites, the usage data option, the counts.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::failure::{Failure, Kind};
-use super::list::Item;
-use super::rest::Rest;
-use super::{Client, STACK, THREAD, UsageDataPolicy};
-use crate::event::Field;
+use super::failure::{Failure, FailureKind};
+use super::list::{Api, Item};
 
-/// The privacy option "Enable usage data collection for XProtect Smart Client", on every VMS. Its form over REST is not
-/// documented; the id is that of the Configuration API's item.
-const PRIVACY_OPTION: Uuid = Uuid::from_u128(0xa36b_973e_eb89_4cd9_8f44_5628_c1e7_f032);
+/// The option "Enable usage data collection for XProtect Smart Client", on every VMS. Its form over REST is not documented;
+/// the id is that of the Configuration API's item.
+const USAGE_DATA_OPTION: Uuid = Uuid::from_u128(0xa36b_973e_eb89_4cd9_8f44_5628_c1e7_f032);
 /// Longest text that is taken over from a server, in characters.
 const TEXT_LIMIT: usize = 256;
 /// Most child sites that are listed.
 const CHILD_SITE_LIMIT: usize = 1_000;
 /// After so many items of a list it is asked whether to go on: asking reads a file.
 const ASKED_EVERY: u32 = 500;
-/// Lists that are read at once: a server's web service takes no more without harm to others.
-const PARALLEL: usize = 3;
 
 /// A site of the VMS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,48 +25,84 @@ pub struct Site {
     pub id: Uuid,
     /// Its name.
     pub name: String,
-    /// The version of its product, where it tells.
+    /// The version of its product, if it is known.
     pub version: Option<String>,
 }
 
+/// What the VMS says about usage data (C7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsageData {
+    /// Allowed.
+    On,
+    /// Forbidden.
+    Off,
+    /// The VMS does not have the option: as allowed.
+    NotOffered,
+    /// It could not be read, for this reason.
+    Unknown(String),
+}
+
+/// How many of each kind the VMS has; `None`: it could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Child sites.
+    pub child_sites: Option<u32>,
+    /// Recording servers.
+    pub recorders: Option<u32>,
+    /// Hardware devices.
+    pub hardware: Option<u32>,
+    /// Enabled cameras.
+    pub cameras: Option<u32>,
+    /// Enabled microphones.
+    pub microphones: Option<u32>,
+    /// Enabled speakers.
+    pub speakers: Option<u32>,
+    /// Enabled metadata channels.
+    pub metadata: Option<u32>,
+    /// Enabled inputs.
+    pub inputs: Option<u32>,
+    /// Enabled outputs.
+    pub outputs: Option<u32>,
+}
+
 /// Takes a server's text over: without control characters, which a terminal would obey, and of bounded length.
-fn text(text: String) -> Option<String> {
+pub(super) fn text(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|character| !character.is_control()).take(TEXT_LIMIT).collect();
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn site_of(item: Item) -> Option<Site> {
-    let name = item.display_name.and_then(text).or_else(|| item.name.and_then(text));
-    Some(Site { id: item.id?, name: name.unwrap_or_default(), version: item.version.and_then(text) })
+fn site_of(item: &Item) -> Option<Site> {
+    let member = |name| item.text(name).and_then(text);
+    let name = member("displayName").or_else(|| member("name")).unwrap_or_default();
+    Some(Site { id: item.id()?, name, version: member("version") })
 }
 
 /// Reads the site that the user logged on to.
 ///
 /// # Errors
-/// It cannot be read, or its id is no GUID (I6).
-pub fn site(rest: &Rest, until: Instant) -> Result<Site, Failure> {
+/// It cannot be read, or its id is not a GUID (I6).
+pub(super) fn site(api: &Api, until: Instant) -> Result<Site, Failure> {
     let mut site = None;
-    rest.list("sites", until, &mut |item| {
-        site = site_of(item);
+    api.list("sites", until, &mut |item| {
+        site = site_of(&item);
         false
     })?;
-    site.ok_or_else(|| rest.http.failure(Kind::Answer, "asked for its site, the server named none with an id"))
+    let what = "asked for its site, the server named none with an id";
+    site.ok_or_else(|| api.http.failure(FailureKind::Answer, what))
 }
 
-/// Reads the name of the product, where the user may see it.
-pub fn product(rest: &Rest, until: Instant) -> Option<String> {
+/// Reads the name of the product, if the user may see it. If it cannot be read, it is left out (E2).
+pub(super) fn product(api: &Api, until: Instant) -> Option<String> {
     let mut name = None;
-    let mut first = |item: Item| {
-        name = item.display_name.and_then(text);
+    let _ = api.list("licenseInformations", until, &mut |item| {
+        name = item.text("displayName").and_then(text);
         false
-    };
-    // What cannot be read is left out (E2).
-    let _ = rest.list("licenseInformations", until, &mut first);
+    });
     if name.is_none() {
-        let _ = rest.list("licenseInstalledProducts", until, &mut |item| {
+        let _ = api.list("licenseInstalledProducts", until, &mut |item| {
             // The product itself, among its plug-ins.
-            if item.plugin == Some(Uuid::nil()) {
-                name = item.product.or(item.display_name).and_then(text);
+            if item.guid("pluginId") == Some(Uuid::nil()) {
+                name = item.text("productDisplayName").or(item.text("displayName")).and_then(text);
             }
             name.is_none()
         });
@@ -85,12 +114,12 @@ pub fn product(rest: &Rest, until: Instant) -> Option<String> {
 ///
 /// # Errors
 /// They cannot be read.
-pub fn child_sites(rest: &Rest, until: Instant) -> Result<Vec<Site>, Failure> {
+pub(super) fn child_sites(api: &Api, until: Instant) -> Result<Vec<Site>, Failure> {
     let mut sites: Vec<Site> = Vec::new();
     let mut resource = "childSites".to_owned();
     for next in 0.. {
-        rest.list(&resource, until, &mut |item| {
-            sites.extend(site_of(item).filter(|site| sites.iter().all(|known| known.id != site.id)));
+        api.list(&resource, until, &mut |item| {
+            sites.extend(site_of(&item).filter(|site| sites.iter().all(|known| known.id != site.id)));
             sites.len() < CHILD_SITE_LIMIT
         })?;
         let Some(site) = sites.get(next).filter(|_| sites.len() < CHILD_SITE_LIMIT) else {
@@ -101,109 +130,86 @@ pub fn child_sites(rest: &Rest, until: Instant) -> Result<Vec<Site>, Failure> {
     Ok(sites)
 }
 
-/// Reads the privacy option (C7). What cannot be read is unknown, with the reason.
-pub fn policy(rest: &Rest, until: Instant) -> (UsageDataPolicy, Option<String>) {
-    let unknown = |why: String| (UsageDataPolicy::Unknown, Some(why));
-    let option = match rest.item(&format!("toolOptions/{PRIVACY_OPTION}"), until) {
-        Ok(Some(option)) => Some(option.collects_usage_data),
-        Ok(None) => {
-            let mut found = None;
-            let listed = rest.list("toolOptions", until, &mut |item| {
-                if item.id == Some(PRIVACY_OPTION) && (found.is_none() || item.collects_usage_data != Some(true)) {
-                    found = Some(item.collects_usage_data);
-                }
-                // A no is enough, whatever it is called and whatever else the list has.
-                if item.collects_usage_data == Some(false) {
-                    found = Some(Some(false));
-                }
-                found != Some(Some(false))
-            });
-            match listed {
-                Ok(()) => found,
-                Err(failure) => return unknown(failure.to_string()),
-            }
+/// Reads the usage data option.
+pub(super) fn usage_data(api: &Api, until: Instant) -> UsageData {
+    match option(api, until) {
+        Ok(None) => UsageData::NotOffered,
+        Ok(Some(Some(true))) => UsageData::On,
+        Ok(Some(Some(false))) => UsageData::Off,
+        Ok(Some(None)) => {
+            UsageData::Unknown(api.http.failure(FailureKind::Answer, "the option has no value").to_string())
         }
-        Err(failure) => return unknown(failure.to_string()),
-    };
-    match option {
-        None => (UsageDataPolicy::NotOffered, None),
-        Some(Some(true)) => (UsageDataPolicy::On, None),
-        Some(Some(false)) => (UsageDataPolicy::Off, None),
-        Some(None) => unknown(rest.http.failure(Kind::Answer, "the option has no value").to_string()),
+        Err(failure) => UsageData::Unknown(failure.to_string()),
     }
 }
 
-/// The lists that are counted beside that of the hardware.
-const LISTS: [(&str, Field); 8] = [
-    ("cameras", Field::CameraCount),
-    ("microphones", Field::MicrophoneCount),
-    ("speakers", Field::SpeakerCount),
-    ("metadata", Field::MetadataCount),
-    ("inputEvents", Field::InputCount),
-    ("outputs", Field::OutputCount),
-    ("recordingServers", Field::Recorders),
-    ("childSites", Field::ChildSites),
+/// Returns the option, if the VMS has it, and its value, if it has one.
+fn option(api: &Api, until: Instant) -> Result<Option<Option<bool>>, Failure> {
+    let value = |item: &Item| item.flag("collectTelemetryEnabled");
+    if let Some(option) = api.item(&format!("toolOptions/{USAGE_DATA_OPTION}"), until)? {
+        return Ok(Some(value(&option)));
+    }
+    let mut found = None;
+    api.list("toolOptions", until, &mut |item| {
+        // An opt-out is enough, whatever it is called and whatever else the list has.
+        let is_off = value(&item) == Some(false);
+        if is_off || (item.id() == Some(USAGE_DATA_OPTION) && found.is_none()) {
+            found = Some(value(&item));
+        }
+        !is_off
+    })?;
+    Ok(found)
+}
+
+/// The place of a count.
+type Place = fn(&mut Counts) -> &mut Option<u32>;
+
+/// The lists of devices.
+const DEVICES: [(&str, Place); 6] = [
+    ("cameras", |counts| &mut counts.cameras),
+    ("microphones", |counts| &mut counts.microphones),
+    ("speakers", |counts| &mut counts.speakers),
+    ("metadata", |counts| &mut counts.metadata),
+    ("inputEvents", |counts| &mut counts.inputs),
+    ("outputs", |counts| &mut counts.outputs),
 ];
 
-/// Counts what is enabled, for as long as `goes_on` says yes, and tells the client each count as soon as it is known.
-/// What cannot be counted is left out (E2).
+/// Counts what is enabled, one list at a time and the short ones first, for as long as `goes_on` returns true. `progress`
+/// gets what is known after each list, and the number of items seen so far. What cannot be counted is left out (E2).
 ///
-/// A device counts where its hardware is enabled as well: servers may list the devices of disabled hardware. So where the
+/// A device counts only if its hardware is enabled as well: servers may list the devices of disabled hardware. So if the
 /// hardware cannot be read, no devices are counted.
-pub fn count(rest: &Rest, client: &Client, until: Instant, goes_on: &(dyn Fn() -> bool + Sync)) {
-    let mut hardware = HashSet::new();
-    let counted = tally(rest, client, "hardware", until, goes_on, &mut |item| hardware.extend(item.id));
-    if let Some(count) = counted {
-        client.counted(Field::HardwareCount, count);
-    }
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some((resource, field)) = LISTS.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let are_devices = !matches!(field, Field::Recorders | Field::ChildSites);
-            if are_devices && counted.is_none() {
-                continue;
-            }
-            let mut count = 0;
-            let mut add = |item: Item| {
-                let is_in_use = item.parent.is_none_or(|parent| !are_devices || hardware.contains(&parent));
-                count += u32::from(is_in_use);
-            };
-            if tally(rest, client, resource, until, goes_on, &mut add).is_some() {
-                client.counted(*field, count);
-            }
+pub(super) fn count(api: &Api, until: Instant, progress: &dyn Fn(&Counts, u32), goes_on: &dyn Fn() -> bool) -> Counts {
+    let (mut counts, mut items, mut hardware) = (Counts::default(), 0, HashSet::new());
+    let mut tally = |resource, place: Place, counts: &mut Counts, is_counted: &mut dyn FnMut(&Item) -> bool| {
+        let (mut count, mut seen, mut is_ended) = (0, 0_u32, !goes_on());
+        if is_ended {
+            return;
         }
+        let read = api.list(resource, until, &mut |item| {
+            (seen, items) = (seen + 1, items + 1);
+            count += u32::from(item.flag("enabled") != Some(false) && is_counted(&item));
+            if seen.is_multiple_of(ASKED_EVERY) {
+                progress(counts, items);
+                is_ended = !goes_on();
+            }
+            !is_ended
+        });
+        *place(counts) = read.ok().filter(|()| !is_ended).map(|()| count);
+        progress(counts, items);
     };
-    thread::scope(|scope| {
-        for _ in 1..PARALLEL {
-            // Without a thread the others do its work.
-            let _ = thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK).spawn_scoped(scope, work);
-        }
-        work();
+    tally("childSites", |counts| &mut counts.child_sites, &mut counts, &mut |_| true);
+    tally("recordingServers", |counts| &mut counts.recorders, &mut counts, &mut |_| true);
+    tally("hardware", |counts| &mut counts.hardware, &mut counts, &mut |item| {
+        hardware.extend(item.id());
+        true
     });
-}
-
-/// Counts the enabled items of a list and hands each to `add`; `None` where the list could not be read to its end.
-fn tally(
-    rest: &Rest,
-    client: &Client,
-    resource: &str,
-    until: Instant,
-    goes_on: &dyn Fn() -> bool,
-    add: &mut dyn FnMut(Item),
-) -> Option<u32> {
-    if !goes_on() {
-        return None;
+    if counts.hardware.is_some() {
+        for (resource, place) in DEVICES {
+            tally(resource, place, &mut counts, &mut |item| {
+                item.parent().is_none_or(|parent| hardware.contains(&parent))
+            });
+        }
     }
-    let (mut count, mut seen, mut ended) = (0_u32, 0_u32, false);
-    let read = rest.list(resource, until, &mut |item| {
-        if item.enabled != Some(false) {
-            count += 1;
-            client.progress();
-            add(item);
-        }
-        seen += 1;
-        ended = client.is_closed() || (seen.is_multiple_of(ASKED_EVERY) && !goes_on());
-        !ended
-    });
-    read.ok().filter(|()| !ended).map(|()| count)
+    counts
 }

@@ -1,263 +1,255 @@
-//! Reads the answers of the configuration REST API: lists (`{"array":[…]}`) and single items (`{"data":{…}}`).
+//! The configuration REST API behind a token: lists (`{"array":[…]}`), page by page, and single items (`{"data":{…}}`).
 //!
-//! An answer is read as a stream, item by item, so no list is ever held whole, and of an item nothing is kept but the few
-//! members of [`Item`]. Servers differ in the types and the case of members; what has an unexpected type counts as absent.
+//! A response is read as a stream, item by item, so no list is ever held whole and reading can stop. Servers differ in the
+//! types and the case of members; a member of an unexpected type counts as absent.
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, BufReader, Read};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Deserializer as Json;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// The members of an item that are ever looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Item {
-    /// `id`, else `relations.self.id`.
-    pub id: Option<Uuid>,
-    /// `relations.parent.id`.
-    pub parent: Option<Uuid>,
-    /// `enabled`.
-    pub enabled: Option<bool>,
-    /// `displayName`.
-    pub display_name: Option<String>,
-    /// `name`.
-    pub name: Option<String>,
-    /// `version`.
-    pub version: Option<String>,
-    /// `productDisplayName` of a licence.
-    pub product: Option<String>,
-    /// `pluginId` of a licence.
-    pub plugin: Option<Uuid>,
-    /// `collectTelemetryEnabled` of the privacy option.
-    pub collects_usage_data: Option<bool>,
+use super::failure::{Failure, FailureKind};
+use super::http::{Answer, Http};
+use super::idp::{self, Token};
+
+/// Items that are asked for at once.
+const PAGE: usize = 1_000;
+/// Most items of one list: beyond any VMS, and a bound for a server that never ends.
+const ITEM_LIMIT: usize = 200_000;
+/// Largest item, in bytes, with what is between it and the one before: one has 1,500.
+const SIZE_LIMIT: usize = 256 * 1024;
+
+/// The API of one server, for one user.
+pub(super) struct Api {
+    /// The server.
+    pub(super) http: Http,
+    /// Path of the API, with a slash at its end.
+    pub(super) base: String,
+    /// The user's token.
+    pub(super) token: Mutex<Token>,
 }
 
-/// Reads a document and hands each of its items over; the answer of `each` says whether to go on.
+impl Api {
+    fn token(&self) -> MutexGuard<'_, Token> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for a resource. If the token has expired, gets the next one and asks once more.
+    fn get(&self, resource: &str, until: Instant) -> Result<Answer, Failure> {
+        let path = format!("{}{resource}", self.base);
+        let mut token = self.token();
+        let answer = self.http.get(&path, Some(&token.access), until)?;
+        let Some((endpoint, refresh)) = token.refresh.as_ref().filter(|_| answer.status == 401) else {
+            return Ok(answer);
+        };
+        *token = idp::refresh(&self.http, endpoint, refresh, until)?;
+        self.http.get(&path, Some(&token.access), until)
+    }
+
+    /// Reads the items of a list, each once, until `each` returns false. Not every server knows paging, or allows pages as
+    /// large as this one asks for. So the list ends with a page that brings nothing new, and as soon as a page begins with
+    /// a known item.
+    ///
+    /// # Errors
+    /// There was no sensible response, the list is too long, or it has items without an id, so that its end cannot be
+    /// told. Items before that were handed over.
+    pub(super) fn list(
+        &self,
+        resource: &str,
+        until: Instant,
+        each: &mut dyn FnMut(Item) -> bool,
+    ) -> Result<(), Failure> {
+        let (mut seen, mut is_ended, mut has_ids) = (HashSet::new(), false, true);
+        for page in 0.. {
+            let mut answer = self.get(&format!("{resource}?page={page}&size={PAGE}"), until)?;
+            if answer.status != 200 {
+                return Err(self.http.unexpected(&answer, resource));
+            }
+            let before = seen.len();
+            self.read(&mut answer, resource, &mut |item| {
+                let is_known = item.id().is_some_and(|id| !seen.insert(id));
+                has_ids &= item.id().is_some();
+                is_ended = if is_known { seen.len() == before } else { !each(item) };
+                !is_ended && seen.len() <= ITEM_LIMIT
+            })?;
+            if seen.len() > ITEM_LIMIT {
+                break;
+            }
+            let is_whole = page == 0 && seen.len() > PAGE;
+            if is_ended || (has_ids && (is_whole || seen.len() == before)) {
+                return Ok(());
+            }
+            if !has_ids {
+                let what = format!("the list of {resource} has items without an id");
+                return Err(self.http.failure(FailureKind::Answer, &what));
+            }
+        }
+        Err(self.http.failure(FailureKind::Answer, &format!("the list of {resource} is too long")))
+    }
+
+    /// Reads one item; `None` if the server does not have it (404).
+    ///
+    /// # Errors
+    /// There was no sensible response.
+    pub(super) fn item(&self, resource: &str, until: Instant) -> Result<Option<Item>, Failure> {
+        let mut answer = self.get(resource, until)?;
+        match answer.status {
+            200 => {}
+            404 => return Ok(None),
+            _ => return Err(self.http.unexpected(&answer, resource)),
+        }
+        let mut found = None;
+        self.read(&mut answer, resource, &mut |item| {
+            found = Some(item);
+            false
+        })?;
+        Ok(found)
+    }
+
+    fn read(&self, answer: &mut Answer, resource: &str, each: &mut dyn FnMut(Item) -> bool) -> Result<(), Failure> {
+        let read = answer.list().map_err(serde_json::Error::io).and_then(|body| read(body, each));
+        read.map_err(|error| {
+            if error.is_io() {
+                return self.http.failed(&io::Error::from(error).into());
+            }
+            let place = format!("line {}, column {}", error.line(), error.column());
+            let what = format!("asked for {resource}, the server gave something else ({place})");
+            self.http.failure(FailureKind::Answer, &what)
+        })
+    }
+}
+
+/// An item as it came.
+#[derive(Debug, PartialEq)]
+pub(super) struct Item(Map<String, Value>);
+
+impl Item {
+    fn members<'a, 'b>(map: &'a Map<String, Value>, name: &'b str) -> impl Iterator<Item = &'a Value> + use<'a, 'b> {
+        map.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Returns a text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        Self::members(&self.0, name).find_map(Value::as_str)
+    }
+
+    /// Returns a flag, which may be written as a text. If there are several, one that is false decides.
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        let flag = |value: &Value| match value {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) => text.to_ascii_lowercase().parse().ok(),
+            _ => None,
+        };
+        Self::members(&self.0, name).filter_map(flag).min()
+    }
+
+    /// Returns a member that is an id.
+    pub(super) fn guid(&self, name: &str) -> Option<Uuid> {
+        self.text(name).and_then(|text| Uuid::try_parse(text).ok())
+    }
+
+    /// Returns the item's id.
+    pub(super) fn id(&self) -> Option<Uuid> {
+        self.guid("id").or_else(|| self.relation("self"))
+    }
+
+    /// Returns the id of the item that this one is part of.
+    pub(super) fn parent(&self) -> Option<Uuid> {
+        self.relation("parent")
+    }
+
+    fn relation(&self, name: &str) -> Option<Uuid> {
+        let relations = Self::members(&self.0, "relations").find_map(Value::as_object)?;
+        let relation = Self::members(relations, name).find_map(Value::as_object)?;
+        Self::members(relation, "id").find_map(|id| Uuid::try_parse(id.as_str()?).ok())
+    }
+}
+
+/// Reads a document and hands each of its items over until `each` returns false.
 ///
 /// # Errors
 /// What is wrong with the document, with line and column and no value of it. Items before that were handed over.
-pub fn read(document: impl Read, each: &mut dyn FnMut(Item) -> bool) -> Result<(), serde_json::Error> {
-    let mut json = Json::from_reader(document);
-    let mut stopped = false;
-    let outcome = Root { each, stopped: &mut stopped }.deserialize(&mut json);
-    if stopped { Ok(()) } else { outcome.and_then(|()| json.end()) }
+fn read(document: impl Read, each: &mut dyn FnMut(Item) -> bool) -> Result<(), serde_json::Error> {
+    let left = Cell::new(SIZE_LIMIT);
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(Bounded(document, &left)));
+    let mut items = Items { each, is_ended: false, left: &left };
+    let outcome = items.deserialize(&mut json);
+    if items.is_ended { Ok(()) } else { outcome.and_then(|()| json.end()) }
 }
 
-struct Root<'a> {
+/// Hands over the items of a document, and then of the list in it.
+struct Items<'a> {
     each: &'a mut dyn FnMut(Item) -> bool,
-    stopped: &'a mut bool,
+    is_ended: bool,
+    /// Bytes that the next item may still have.
+    left: &'a Cell<usize>,
 }
 
-impl<'de> DeserializeSeed<'de> for Root<'_> {
+/// A document whose reading fails at an item that is too large, before it is all in memory.
+struct Bounded<'a, R>(R, &'a Cell<usize>);
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        let left = self.1.get().checked_sub(read);
+        self.1.set(left.ok_or_else(|| io::Error::other(ureq::Error::BodyExceedsLimit(SIZE_LIMIT as u64)))?);
+        Ok(read)
+    }
+}
+
+impl Items<'_> {
+    fn hand_over<E: serde::de::Error>(&mut self, item: &RawValue) -> Result<(), E> {
+        let item = serde_json::from_str(item.get()).map_err(|_| E::custom("not an item"))?;
+        self.is_ended = !(self.each)(Item(item));
+        self.left.set(SIZE_LIMIT);
+        // The only way out of a document whose rest is not wanted.
+        if self.is_ended { Err(E::custom("enough")) } else { Ok(()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Items<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Root<'_> {
+impl<'de> Visitor<'de> for &mut Items<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an answer with \"array\" or \"data\"")
+        f.write_str("a document with \"array\" or \"data\"")
     }
 
-    fn visit_map<M: MapAccess<'de>>(mut self, mut members: M) -> Result<(), M::Error> {
-        let mut found = false;
+    fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<(), S::Error> {
+        while let Some(item) = items.next_element::<Box<RawValue>>()? {
+            self.hand_over(&item)?;
+        }
+        Ok(())
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<(), M::Error> {
+        let mut is_found = false;
         while let Some(name) = members.next_key::<String>()? {
             match name.to_ascii_lowercase().as_str() {
-                "array" => members.next_value_seed(Array(&mut self))?,
-                "data" => {
-                    let item = members.next_value_seed(OneItem)?;
-                    self.hand_over(item)?;
-                }
+                "array" => members.next_value_seed(&mut *self)?,
+                "data" => self.hand_over(&members.next_value::<Box<RawValue>>()?)?,
                 _ => {
                     members.next_value::<IgnoredAny>()?;
                     continue;
                 }
             }
-            found = true;
+            is_found = true;
         }
-        found.then_some(()).ok_or_else(|| M::Error::custom("it has neither \"array\" nor \"data\""))
-    }
-}
-
-impl Root<'_> {
-    fn hand_over<E: serde::de::Error>(&mut self, item: Item) -> Result<(), E> {
-        *self.stopped = !(self.each)(item);
-        // The only way out of a document whose rest nobody wants to read.
-        if *self.stopped { Err(E::custom("enough")) } else { Ok(()) }
-    }
-}
-
-struct Array<'a, 'b>(&'a mut Root<'b>);
-
-impl<'de> DeserializeSeed<'de> for Array<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Array<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of items")
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<(), S::Error> {
-        while let Some(item) = items.next_element_seed(OneItem)? {
-            self.0.hand_over(item)?;
-        }
-        Ok(())
-    }
-}
-
-struct OneItem;
-
-impl<'de> DeserializeSeed<'de> for OneItem {
-    type Value = Item;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for OneItem {
-    type Value = Item;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an item")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Item, M::Error> {
-        let (mut item, mut own) = (Item::default(), None);
-        while let Some(name) = members.next_key::<String>()? {
-            let mut value = || members.next_value_seed(Loose);
-            match name.to_ascii_lowercase().as_str() {
-                "id" => item.id = value()?.id(),
-                "enabled" => item.enabled = value()?.truth(),
-                "displayname" => item.display_name = value()?.text(),
-                "name" => item.name = value()?.text(),
-                "version" => item.version = value()?.text(),
-                "productdisplayname" => item.product = value()?.text(),
-                "pluginid" => item.plugin = value()?.id(),
-                "collecttelemetryenabled" => {
-                    // Where there are two, one no is enough.
-                    item.collects_usage_data = value()?.truth().map(|on| on && item.collects_usage_data != Some(false));
-                }
-                "relations" => {
-                    if let Value::Relations { this, parent } = value()? {
-                        (own, item.parent) = (this, parent);
-                    }
-                }
-                _ => drop(members.next_value::<IgnoredAny>()?),
-            }
-        }
-        item.id = item.id.or(own);
-        Ok(item)
-    }
-}
-
-/// A value of whatever type.
-enum Value {
-    Text(String),
-    Flag(bool),
-    /// An object, of which only relations are of interest.
-    Relations {
-        this: Option<Uuid>,
-        parent: Option<Uuid>,
-    },
-    /// `{"type": …, "id": …}`.
-    Relation(Option<Uuid>),
-    Other,
-}
-
-impl Value {
-    fn text(self) -> Option<String> {
-        if let Self::Text(text) = self { Some(text) } else { None }
-    }
-
-    fn id(&self) -> Option<Uuid> {
-        match self {
-            Self::Text(text) => Uuid::try_parse(text).ok(),
-            Self::Relation(id) => *id,
-            _ => None,
-        }
-    }
-
-    fn truth(&self) -> Option<bool> {
-        match self {
-            Self::Flag(flag) => Some(*flag),
-            Self::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
-            Self::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
-            _ => None,
-        }
-    }
-}
-
-/// Reads a value of whatever type, and keeps the few kinds that are of use.
-struct Loose;
-
-impl<'de> DeserializeSeed<'de> for Loose {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Loose {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Flag(flag))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<Value, S::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Value, M::Error> {
-        let (mut this, mut parent, mut id) = (None, None, None);
-        while let Some(name) = members.next_key::<String>()? {
-            match name.to_ascii_lowercase().as_str() {
-                "self" => this = members.next_value_seed(Loose)?.id(),
-                "parent" => parent = members.next_value_seed(Loose)?.id(),
-                "id" => id = members.next_value_seed(Loose)?.id(),
-                _ => drop(members.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(if id.is_some() { Value::Relation(id) } else { Value::Relations { this, parent } })
+        is_found.then_some(()).ok_or_else(|| M::Error::custom("it has neither \"array\" nor \"data\""))
     }
 }
 
@@ -284,27 +276,31 @@ mod tests {
             r#"{{ "array": [
                 {{ "id": "{ID}", "enabled": true, "displayName": "A", "port": 7, "more": {{ "x": [1, {{}}] }},
                    "relations": {{ "parent": {{ "type": "hardware", "id": "{PARENT}" }}, "self": {{ "id": "{ID}" }} }} }},
-                {{ "ID": 5, "Enabled": "False", "name": null, "relations": {{ "self": {{ "id": "{ID}" }} }} }},
+                {{ "ID": 5, "Enabled": "False", "name": null, "Relations": {{ "Self": {{ "Id": "{ID}" }} }} }},
                 {{ "enabled": 1, "displayName": [], "relations": 3, "version": {{ "id": 4 }} }}
             ], "more": [] }}"#
         );
         let items = items(&text).unwrap();
         let (id, parent) = (ID.parse().ok(), PARENT.parse().ok());
-        assert_eq!((items[0].id, items[0].parent, items[0].enabled), (id, parent, Some(true)));
-        assert_eq!((items[1].id, items[1].parent, items[1].enabled), (id, None, Some(false)));
-        assert_eq!(items[2], Item::default());
+        assert_eq!((items[0].id(), items[0].parent(), items[0].flag("enabled")), (id, parent, Some(true)));
+        assert_eq!((items[1].id(), items[1].parent(), items[1].flag("enabled")), (id, None, Some(false)));
+        let last = &items[2];
+        assert_eq!(
+            (last.id(), last.parent(), last.flag("enabled"), last.text("displayName")),
+            (None, None, None, None)
+        );
     }
 
     #[test]
     fn p3_one_item_and_an_empty_list() {
         assert_eq!(items(r#"{"array":[]}"#).unwrap(), []);
         let option = items(r#"{"data":{"CollectTelemetryEnabled":"True"}}"#).unwrap();
-        assert_eq!(option[0].collects_usage_data, Some(true));
+        assert_eq!(option[0].flag("collectTelemetryEnabled"), Some(true));
         for doubled in [[true, false], [false, true]] {
             let [first, second] = doubled;
             let text =
                 format!(r#"{{"data":{{"collectTelemetryEnabled":{first},"CollectTelemetryEnabled":{second}}}}}"#);
-            assert_eq!(items(&text).unwrap()[0].collects_usage_data, Some(false));
+            assert_eq!(items(&text).unwrap()[0].flag("collectTelemetryEnabled"), Some(false));
         }
     }
 
@@ -316,10 +312,12 @@ mod tests {
         let deep = format!(r#"{{"array":[{{"relations":{}}}]}}"#, r#"{"self":"#.repeat(1_000));
         assert!(items(&deep).is_err());
         assert!(items(&"[".repeat(1_000_000)).is_err());
+        let long = format!(r#"{{"array":[{{"name":"{}"}}]}}"#, "x".repeat(SIZE_LIMIT));
+        assert!(items(&long).is_err());
     }
 
     #[test]
-    fn reading_stops_where_nobody_wants_more() {
+    fn reading_stops_when_no_more_is_wanted() {
         let mut count = 0;
         let each = &mut |_| {
             count += 1;

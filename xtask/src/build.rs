@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::tools::{Outcome, both, cargo, copy, copy_folder, dotnet, output, root, run, runtime_identifier};
-use crate::{header, windows};
+use crate::{fields, header, windows};
 
 /// The assembly of the PowerShell module.
 const MODULE_ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
@@ -35,6 +35,7 @@ pub fn library_name() -> String {
 /// and are built at once.
 pub fn all(with_windows: bool) -> Outcome<Built> {
     header::generate()?;
+    fields::generate()?;
     let windows = || match with_windows && !cfg!(windows) {
         true => Ok(Some(self::native(windows::RUNTIME_IDENTIFIER, &windows::library()?)?)),
         false => Ok(None),

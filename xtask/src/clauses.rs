@@ -23,7 +23,7 @@ pub enum System {
 pub struct Clauses(BTreeMap<(usize, u8), [bool; 2]>);
 
 /// The sections of the contract, in its order.
-const SECTIONS: &str = "SEICFLDAP";
+const SECTIONS: &str = "SEICFLDAPT";
 
 impl Clauses {
     /// Notes a test that passed. Its name begins with the clauses that it proves, as in `s4_d8_a_process_ends`.

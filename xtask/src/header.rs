@@ -1,29 +1,50 @@
-//! The C header, generated from `src/ffi.rs`.
+//! The C header, generated from `src/abi.rs` (numbers and structs) and `src/ffi.rs` (functions).
 
-use std::fs;
-
-use crate::tools::{Outcome, root};
+use crate::tools::{Outcome, root, write_if_changed};
 
 /// The rules of the boundary: the head of the header.
 const RULES: &str = "\
 /* vms-telemetry: usage telemetry for programs that connect to a Milestone XProtect VMS.
  *
- * Generated from src/ffi.rs; do not edit.
+ * Generated from src/abi.rs and src/ffi.rs; do not edit.
  *
- * The rules, which hold for every function:
- * - It returns a status: VMS_OK, VMS_OFF (done as well, and nothing recorded) or VMS_ERROR_*. Numbers are never reused.
- * - It may be called from any thread, at any time, any number of times. Nothing makes it crash or wait for the network.
+ * The rules, which apply to every function:
+ * - It returns a status. VMS_OK: done. VMS_OFF, VMS_UNSURE: done as well, and nothing was recorded. VMS_WARNING: done, and
+ *   last_error has a warning. VMS_ERROR_* (10 and above): not done. Numbers are never reused.
+ * - You can call it from any thread, any number of times. Do not call it from DllMain, nor in a child process of fork that has
+ *   not called exec: locks and threads are not what they were there.
+ * - It does not wait for the network, except the functions under \"Connection to a VMS\", which have a timeout, and on_disconnect of
+ *   such a connection (a second at most). It does not wait for another process, except set_config (2 seconds at most).
  * - On an error nothing was done and no output was written (get_text and last_error write the length that they need).
- *   last_error then has the message, for the thread that made the call. No message holds a value of the caller's.
- * - A record begins with its size in bytes, which the caller sets (`info.size = sizeof info`), so that records can grow.
+ *   last_error then has the message, for the thread that made the call. No message has a value that the caller passed.
+ * - A struct begins with its size in bytes, which the caller sets (`info.size = sizeof info`), so that structs can grow.
  *   Set the rest of it to zero first: zero means \"not given\" in every field, now and later.
- * - A text is UTF-8, ends with a NUL and has at most VMS_TEXT_LIMIT bytes.
- * - The caller owns every pointer. The library borrows it for the call, keeps none and hands out none, so there is
+ * - A string is UTF-8, ends with a NUL and has at most VMS_TEXT_LIMIT bytes.
+ * - The caller owns every pointer. The library borrows it for the call, keeps none and returns none, so there is
  *   nothing to free. A connection is a number, not a pointer: a wrong one is an error and no more.
  * - The library stays in the process once it is loaded; its thread never delays the end of the process.
  */";
 
-/// Generates the header anew where it differs from the one that is there, and tells whether it did.
+/// The parts of the header, each by the declaration that it begins with.
+const PARTS: [(&str, &str); 11] = [
+    ("#define VMS_OK ", "Statuses"),
+    ("#define VMS_ERROR_UNREACHABLE ", "Statuses of find_vms and connect_vms: why there is no connection to the VMS"),
+    ("#define VMS_UNSET ", "Values of members"),
+    ("#define VMS_TEXT_LIBRARY_VERSION ", "Strings of get_text"),
+    ("#define VMS_TEXT_LIMIT ", "Limits"),
+    ("typedef struct VmsSessionInfo ", "Structs"),
+    ("typedef struct VmsLogon ", "Structs for \"Connection to a VMS\""),
+    ("int32_t init_session(", "Telemetry: init_session first, then on_connect and on_disconnect for each connection"),
+    ("int32_t get_config(", "Reading state"),
+    ("int32_t last_error(", "Errors"),
+    (
+        "int32_t reserve_connection(",
+        "Connection to a VMS: for a host that leaves the logon to the library. reserve_connection, find_vms if the user is a\n * \
+         Windows user, connect_vms, and on_disconnect at the end. These functions work whether or not telemetry is on.",
+    ),
+];
+
+/// Generates the header anew if it differs from the one that is there. Returns whether it did.
 pub fn generate() -> Outcome<bool> {
     let config = cbindgen::Config {
         language: cbindgen::Language::C,
@@ -37,12 +58,17 @@ pub fn generate() -> Outcome<bool> {
         style: cbindgen::Style::Both,
         ..cbindgen::Config::default()
     };
-    let (source, path) = (root().join("src/ffi.rs"), root().join("include/vms_telemetry.h"));
-    let bindings = cbindgen::Builder::new().with_config(config).with_src(&source).generate();
+    let sources = cbindgen::Builder::new().with_config(config);
+    let sources = sources.with_src(root().join("src/abi.rs")).with_src(root().join("src/ffi.rs"));
     let mut header = Vec::new();
-    bindings.map_err(|error| format!("no header can be made of {}: {error}", source.display()))?.write(&mut header);
-    if fs::read(&path).ok().as_deref() == Some(&header) {
-        return Ok(false);
+    sources.generate().map_err(|error| format!("no header can be made: {error}"))?.write(&mut header);
+    // What Rust calls safety is for C what the arguments have to be.
+    let mut header = String::from_utf8_lossy(&header).replace("// # Safety\n// ", "// Arguments: ");
+    for (declaration, title) in PARTS {
+        let declared = header.find(&format!("\n{declaration}"));
+        let comment = declared.and_then(|at| header.get(..at)?.rfind("\n\n"));
+        let comment = comment.ok_or_else(|| format!("the header does not declare \"{declaration}\""))?;
+        header.insert_str(comment + 1, &format!("\n/* {title} */\n"));
     }
-    fs::write(&path, header).map(|()| true).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+    write_if_changed("include/vms_telemetry.h", header.as_bytes())
 }

@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod clauses;
 mod demo;
+mod fields;
 mod header;
 mod package;
 mod test;

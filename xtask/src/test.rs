@@ -10,7 +10,7 @@ use vms_collector::Collector;
 use crate::build::{self, Built};
 use crate::clauses::{Clauses, System};
 use crate::tools::{self, Outcome, both, cargo, isolate, listen, root};
-use crate::{demo, header, package, windows};
+use crate::{demo, fields, header, package, windows};
 
 /// What is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,8 +39,12 @@ pub fn run(part: Part) -> Outcome<()> {
         return Err(words.clone());
     }
     let mut tally = Tally::default();
-    if header::generate()? {
-        return Err("include/vms_telemetry.h was out of date; it is generated anew now: commit it".to_owned());
+    // Both, so that one run shows all that is out of date.
+    let stale =
+        [("include/vms_telemetry.h", header::generate()?), ("docs and help of the fields", fields::generate()?)];
+    let stale: Vec<&str> = stale.iter().filter(|(_, is_stale)| *is_stale).map(|(name, _)| *name).collect();
+    if !stale.is_empty() {
+        return Err(format!("out of date, and generated anew now: commit {}", stale.join(", ")));
     }
     if part == Part::All {
         stage("format", || tools::run(cargo().args(["fmt", "--all", "--check"])))?;
@@ -153,7 +157,7 @@ impl<'a> ForWindows<'a> {
     fn build(native: &'a Path, consumer: impl Fn() -> Outcome<Command>) -> Outcome<Self> {
         let programs = c_programs();
         fs::create_dir_all(&programs).map_err(|error| format!("{} cannot be created: {error}", programs.display()))?;
-        for name in ["host", "logon", "smoke", "threads"] {
+        for name in ["host", "layout", "logon", "smoke", "threads"] {
             windows::c_program(name, native, &programs)?;
         }
         let mut tests = windows::windows_cargo("test");

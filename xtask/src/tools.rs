@@ -106,6 +106,15 @@ fn missing(program: &str, error: &std::io::Error) -> String {
     format!("{program} cannot be started ({error}): {}", hint(program))
 }
 
+/// Writes a generated file of the repository if its content differs. Returns whether it did.
+pub fn write_if_changed(path: &str, content: &[u8]) -> Outcome<bool> {
+    let file = root().join(path);
+    if fs::read(&file).is_ok_and(|old| old == content) {
+        return Ok(false);
+    }
+    fs::write(&file, content).map(|()| true).map_err(|error| format!("{path} cannot be written: {error}"))
+}
+
 /// Copies a file, creating its folder.
 pub fn copy(from: &Path, to: &Path) -> Outcome<()> {
     let words = |error| format!("{} cannot be copied to {}: {error}", from.display(), to.display());

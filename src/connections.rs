@@ -1,0 +1,313 @@
+//! The open connections of a session: those that the host made, and those that the library makes with its client of a VMS
+//! ([`crate::vms`]), whose devices it counts in the background.
+//!
+//! A call that finds a VMS or logs on blocks the host's thread and can be ended from another one. So the work is done by a thread
+//! of its own, which is left alone when the call is ended: it ends as soon as the network lets it. The number of these threads is
+//! bounded.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::consent::Verdict;
+use crate::error::{Error, Result};
+use crate::event::UserType;
+use crate::session::{Connection, Outcome, Session, UsageDataPolicy};
+use crate::vms::{self, Cancel, Client, Counts, Credential, Facts, Failure, Found, Logon, UsageData};
+
+/// Most connections that are open at once in one process: far beyond any real host, and a bound for a broken one.
+const CONNECTION_LIMIT: usize = 1_024;
+/// Most threads that work for connections at once, those of ended calls included.
+const THREAD_LIMIT: usize = 64;
+/// Longest wait for the counts of a connection that is closed.
+const COUNTING_TIMEOUT: Duration = Duration::from_secs(1);
+/// The name of a connection's threads.
+pub const THREAD: &str = "vms-connection";
+/// Their stack: a TLS handshake needs half of it in a build without optimization.
+const STACK: usize = 512 * 1024;
+
+/// An open connection.
+pub(crate) struct Open {
+    pub(crate) since: Instant,
+    /// The random id that stands for the site; `None`: nothing of this connection is sent.
+    pub(crate) site: Option<uuid::Uuid>,
+    /// Ends the call that is in progress.
+    end: Option<Box<dyn FnOnce() + Send>>,
+    /// The connection that the library made itself.
+    vms: Option<Arc<Vms>>,
+}
+
+/// A connection that the library made itself.
+struct Vms {
+    client: Client,
+    /// Ends a request of the client that is in progress.
+    cancel: Cancel,
+    user_type: UserType,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+    items: AtomicU32,
+    is_closed: AtomicBool,
+}
+
+/// How far counting is.
+#[derive(Clone, Default)]
+struct Progress {
+    is_over: bool,
+    usage_data: Option<UsageData>,
+    counts: Counts,
+    /// Whether the connection was reported; `None`: not decided yet.
+    reported: Option<bool>,
+}
+
+/// What is in effect for a connection that the library made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionStatus {
+    /// Whether the VMS is being read in the background.
+    pub is_counting: bool,
+    /// The usage data option, as far as it is known.
+    pub policy: UsageDataPolicy,
+    /// Whether `NewVmsSession` was recorded; `None`: not decided yet.
+    pub reported: Option<bool>,
+    /// Items counted so far.
+    pub items: u32,
+}
+
+impl Vms {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The threads that work for connections.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs work on a thread of its own.
+fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let refuse = |why: &str| Error::Resources(format!("no thread can be started for the connection: {why}"));
+    if THREADS.fetch_add(1, Ordering::SeqCst) >= THREAD_LIMIT {
+        THREADS.fetch_sub(1, Ordering::SeqCst);
+        return Err(refuse("too many are waiting for servers that do not answer"));
+    }
+    let counted = move || {
+        // A panic must not leave the count behind; nobody is told of it, as the caller's channel is closed.
+        let _ = catch_unwind(AssertUnwindSafe(work));
+        THREADS.fetch_sub(1, Ordering::SeqCst);
+    };
+    let thread = thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK).spawn(counted);
+    thread.map(drop).map_err(|error| {
+        THREADS.fetch_sub(1, Ordering::SeqCst);
+        refuse(&error.to_string())
+    })
+}
+
+impl Session {
+    /// Notes a connection of which nothing is known yet, and returns its number.
+    ///
+    /// # Errors
+    /// [`Error::TooManyConnections`].
+    pub fn reserve(&self) -> Result<u64> {
+        let mut state = self.state();
+        if state.connections.len() >= CONNECTION_LIMIT {
+            return Err(Error::TooManyConnections);
+        }
+        state.last_connection += 1;
+        let number = state.last_connection;
+        state.connections.insert(number, Open { since: Instant::now(), site: None, end: None, vms: None });
+        Ok(number)
+    }
+
+    /// Runs a call that blocks; [`Session::close`] ends it from another thread.
+    fn block<T: Send + 'static>(
+        &self,
+        number: u64,
+        cancel: Cancel,
+        work: impl FnOnce(&Cancel) -> std::result::Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = mpsc::channel();
+        let end = {
+            let (cancel, sender) = (cancel.clone(), sender.clone());
+            move || {
+                cancel.cancel();
+                // If the work is over already, nobody waits.
+                let _ = sender.send(Err(Error::Cancelled));
+            }
+        };
+        self.with(number, |open| open.end = Some(Box::new(end)))?;
+        let started = spawn(move || drop(sender.send(work(&cancel).map_err(Error::Vms))));
+        let outcome = started.and_then(|()| {
+            receiver.recv().unwrap_or_else(|_| Err(Error::Unusable("a defect of the telemetry library".to_owned())))
+        });
+        self.with(number, |open| open.end = None).map_err(|_| Error::Cancelled).and(outcome)
+    }
+
+    fn with<T>(&self, number: u64, work: impl FnOnce(&mut Open) -> T) -> Result<T> {
+        self.state().connections.get_mut(&number).map(work).ok_or(Error::NoSuchConnection)
+    }
+
+    /// Finds a VMS, for the host to log on a Windows user.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConnection`], [`Error::Vms`], [`Error::Resources`].
+    pub fn find_vms(&self, number: u64, logon: Logon) -> Result<Found> {
+        self.block(number, Cancel::default(), move |cancel| vms::find(&logon, cancel))
+    }
+
+    /// Logs on to a VMS. Its `NewVmsSession` is recorded as soon as its devices are counted, or when [`Session::settle`] does not wait
+    /// for that. With telemetry off nothing is counted.
+    ///
+    /// # Errors
+    /// As for [`Session::find_vms`].
+    pub fn connect_vms(
+        self: &Arc<Self>,
+        number: u64,
+        logon: Logon,
+        credential: Credential,
+        user_type: UserType,
+    ) -> Result<Facts> {
+        let cancel = Cancel::default();
+        let client = self.block(number, cancel.clone(), move |cancel| vms::connect(&logon, credential, cancel))?;
+        let facts = client.facts.clone();
+        let vms = Arc::new(Vms {
+            client,
+            cancel,
+            user_type,
+            progress: Mutex::default(),
+            changed: Condvar::new(),
+            items: AtomicU32::new(0),
+            is_closed: AtomicBool::new(false),
+        });
+        self.with(number, |open| {
+            (open.since, open.vms) = (Instant::now(), Some(vms.clone()));
+        })?;
+        let is_counted = self.verdict() != Verdict::Off && {
+            let (session, vms) = (self.clone(), vms.clone());
+            spawn(move || session.count(number, &vms)).is_ok()
+        };
+        if !is_counted {
+            self.end_counting(number, &vms);
+        }
+        Ok(facts)
+    }
+
+    /// The background work of a connection: reads the usage data option, counts, and reports.
+    fn count(&self, number: u64, vms: &Vms) {
+        let usage_data = vms.client.usage_data();
+        vms.progress().usage_data = Some(usage_data.clone());
+        if matches!(usage_data, UsageData::On | UsageData::NotOffered) {
+            let goes_on = || !vms.is_closed.load(Ordering::SeqCst) && self.verdict() == Verdict::On;
+            let progress = |counts: &Counts, items| {
+                vms.items.store(items, Ordering::Relaxed);
+                vms.progress().counts = *counts;
+            };
+            let counts = vms.client.count(&progress, &goes_on);
+            vms.progress().counts = counts;
+        }
+        self.end_counting(number, vms);
+    }
+
+    fn end_counting(&self, number: u64, vms: &Vms) {
+        // What fails is kept for the status.
+        let _ = self.report_vms(number, vms);
+        vms.progress().is_over = true;
+        vms.changed.notify_all();
+    }
+
+    /// Waits until a connection's devices are counted, at most so long, and records its `NewVmsSession` with what is known then,
+    /// once.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConnection`]; [`Error::File`] if the event cannot be stored.
+    pub fn settle(&self, number: u64, longest: Duration) -> Result<Outcome> {
+        let Some(vms) = self.with(number, |open| open.vms.clone())? else {
+            return Ok(Outcome::Off);
+        };
+        let is_counting = |progress: &mut Progress| !progress.is_over;
+        drop(vms.changed.wait_timeout_while(vms.progress(), longest, is_counting));
+        self.report_vms(number, &vms)
+    }
+
+    /// Records the `NewVmsSession` of a connection that the library made, unless that was done.
+    fn report_vms(&self, number: u64, vms: &Vms) -> Result<Outcome> {
+        let progress = {
+            let mut progress = vms.progress();
+            // An opt-out of the VMS is obeyed even after the connection was reported as unknown.
+            let is_off = matches!(progress.usage_data, Some(UsageData::Off));
+            if progress.reported.is_some() && !is_off {
+                return Ok(Outcome::Off);
+            }
+            progress.reported = Some(false);
+            progress.clone()
+        };
+        let Facts { origin, site, product, .. } = &vms.client.facts;
+        let why = match &progress.usage_data {
+            Some(UsageData::Unknown(why)) => why.as_str(),
+            _ => "it was not read in time",
+        };
+        let connection = Connection {
+            site: site.id,
+            user_type: vms.user_type,
+            // Every token is one of the VMS's identity provider.
+            is_oauth: Some(true),
+            is_encrypted: Some(origin.is_encrypted()),
+            product_version: site.version.clone(),
+            product_name: product.clone(),
+            policy: policy(progress.usage_data.as_ref()),
+            counts: progress.counts,
+        };
+        let outcome = self.report(number, &connection, why);
+        vms.progress().reported = Some(matches!(outcome, Ok(Outcome::Recorded)));
+        outcome
+    }
+
+    /// Returns what is in effect for a connection that the library made.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConnection`].
+    pub fn connection(&self, number: u64) -> Result<ConnectionStatus> {
+        let vms = self.with(number, |open| open.vms.clone())?.ok_or(Error::NoSuchConnection)?;
+        let Progress { is_over, usage_data, reported, .. } = vms.progress().clone();
+        let items = vms.items.load(Ordering::Relaxed);
+        Ok(ConnectionStatus { is_counting: !is_over, policy: policy(usage_data.as_ref()), reported, items })
+    }
+
+    /// Returns a child site of a connection that the library made; `None`: it has no more.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConnection`].
+    pub fn child_site(&self, number: u64, index: usize) -> Result<Option<vms::Site>> {
+        let vms = self.with(number, |open| open.vms.clone())?.ok_or(Error::NoSuchConnection)?;
+        Ok(vms.client.facts.child_sites.get(index).cloned())
+    }
+
+    /// Forgets a connection: ends the call that is in progress, or waits a moment for the counts.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConnection`].
+    pub(crate) fn close(&self, number: u64) -> Result<Open> {
+        // What cannot be reported does not keep a connection open.
+        let _ = self.settle(number, COUNTING_TIMEOUT);
+        let mut open = self.state().connections.remove(&number).ok_or(Error::NoSuchConnection)?;
+        if let Some(vms) = &open.vms {
+            vms.is_closed.store(true, Ordering::SeqCst);
+            // The usage data option is waited for, as a VMS that opts out is obeyed; counts are not.
+            if vms.progress().usage_data.is_some() {
+                vms.cancel.cancel();
+            }
+        }
+        if let Some(end) = open.end.take() {
+            end();
+        }
+        Ok(open)
+    }
+}
+
+fn policy(usage_data: Option<&UsageData>) -> UsageDataPolicy {
+    match usage_data {
+        None | Some(UsageData::Unknown(_)) => UsageDataPolicy::Unknown,
+        Some(UsageData::On) => UsageDataPolicy::On,
+        Some(UsageData::Off) => UsageDataPolicy::Off,
+        Some(UsageData::NotOffered) => UsageDataPolicy::NotOffered,
+    }
+}

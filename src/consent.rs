@@ -1,0 +1,377 @@
+//! Whether telemetry is on, and who decided it (contract section 4). Everything that records or sends asks [`Consent`].
+//!
+//! A decision has three values. *Off*: the user, an environment variable, the administrator of this computer or a VMS opted out.
+//! *Unsure*: at the moment it cannot be found out, for example because the settings file is half written; nothing is recorded
+//! or sent, and nothing is deleted. *On*: everything else. Any opt-out wins.
+//!
+//! The environment is read once, when the session starts. The settings file and the machine policy are read anew at each
+//! decision, so that a session follows what another process stored.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::files::{self, LockMode};
+use crate::gate::Closed;
+use crate::paths::Paths;
+use crate::platform;
+use crate::settings::{self, Settings, Wait, WithoutLock};
+
+/// Longest wait for another process that has the settings' lock (D10). Only a stopped one holds it longer than a moment.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Who decided a value. The numbers are those of the C header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Layer {
+    /// The default: nobody has opted in or out.
+    Default = 0,
+    /// The user's settings file.
+    SettingsFile = 1,
+    /// A variable `VMS_ApplicationInsights__<Key>`.
+    Environment = 2,
+    /// The variable `DO_NOT_TRACK`.
+    DoNotTrack = 3,
+    /// The administrator of a VMS.
+    VmsPolicy = 4,
+    /// Telemetry cannot work in this process: no folder, an unusable connection string.
+    Unusable = 5,
+    /// The administrator of this computer.
+    MachinePolicy = 6,
+    /// The user, in this session: the opt-out could not be stored.
+    Session = 7,
+    /// Nobody: it cannot be found out at the moment.
+    Unsure = 8,
+}
+
+/// The value of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Events are recorded and sent.
+    On,
+    /// Somebody opted out.
+    Off,
+    /// Not known at the moment: nothing is recorded, sent or deleted.
+    Unsure,
+}
+
+/// A decision, who made it and why, as a sentence without its full stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The value.
+    pub verdict: Verdict,
+    /// Who decided.
+    pub layer: Layer,
+    /// Why.
+    pub reason: String,
+    /// Whether it deletes pending events: a clear opt-out of the user, of a VMS or of the administrator of this computer. An
+    /// opt-out by the environment is of one process and deletes nothing.
+    pub purges: bool,
+}
+
+impl Decision {
+    fn new(verdict: Verdict, layer: Layer, reason: impl Into<String>) -> Self {
+        let purging = [Layer::SettingsFile, Layer::VmsPolicy, Layer::MachinePolicy, Layer::Session];
+        let purges = verdict == Verdict::Off && purging.contains(&layer);
+        Self { verdict, layer, reason: reason.into(), purges }
+    }
+
+    /// Returns the decision of a session that cannot work, for this reason.
+    pub fn unusable(reason: &str) -> Self {
+        Self::new(Verdict::Off, Layer::Unusable, reason)
+    }
+
+    /// Returns whether events are recorded and sent.
+    pub fn is_on(&self) -> bool {
+        self.verdict == Verdict::On
+    }
+}
+
+/// The decisions of one moment.
+#[derive(Clone, Debug)]
+pub struct Decisions {
+    /// Whether telemetry is on.
+    pub telemetry: Decision,
+    /// Whether events are written to the telemetry log as well.
+    pub log: Decision,
+}
+
+/// What the administrator of this computer says (C13).
+#[derive(Debug)]
+pub enum MachinePolicy {
+    /// There is no policy, or it leaves telemetry to the users.
+    Silent,
+    /// Telemetry is off for all users.
+    OptOut,
+    /// There is a policy, and what it says is not clear. That counts as an opt-out, but deletes nothing.
+    Unclear,
+}
+
+/// Decides for one session.
+pub struct Consent {
+    environment: Environment,
+    /// Why telemetry cannot work in this process.
+    unusable: Option<String>,
+    settings: PathBuf,
+    lock: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Who opted out in this session, as long as that is not stored.
+    opted_out: Option<Layer>,
+    /// How many changes of the configuration the host has announced that are not over yet.
+    changes: u32,
+    /// The newest event of the batch in flight: an opt-out deletes it.
+    in_flight: Option<PathBuf>,
+}
+
+impl Consent {
+    /// Prepares the decisions of a session, which may be `unusable` for a reason of its own; touches no disk.
+    pub fn new(paths: &Paths, environment: Environment, unusable: Option<String>) -> Self {
+        let (settings, lock) = (paths.settings(), paths.settings_lock());
+        Self { environment, unusable, settings, lock, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the environment that the session began with.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Decides anew.
+    pub fn decide(&self) -> Decisions {
+        let file = settings::read(&self.settings);
+        let opted_out = self.state().opted_out;
+        let mut telemetry = decide(platform::machine_policy(), opted_out, &self.environment, &file);
+        if let (Some(reason), Verdict::On | Verdict::Unsure) = (&self.unusable, telemetry.verdict) {
+            telemetry = Decision::unusable(reason);
+        }
+        Decisions { telemetry, log: decide_log(&self.environment, &file) }
+    }
+
+    /// Decides whether telemetry is on at this moment.
+    pub fn verdict(&self) -> Verdict {
+        self.decide().telemetry.verdict
+    }
+
+    /// Notes that a host begins, or has ended, to change the configuration: no request begins meanwhile (S6).
+    pub fn hold(&self, begins: bool) {
+        let mut state = self.state();
+        state.changes = if begins { state.changes.saturating_add(1) } else { state.changes.saturating_sub(1) };
+    }
+
+    /// Returns whether a host changes the configuration at this moment.
+    pub fn is_held(&self) -> bool {
+        self.state().changes > 0
+    }
+
+    /// Notes the newest event of the batch that is about to be sent.
+    pub fn set_in_flight(&self, newest: Option<PathBuf>) {
+        self.state().in_flight = newest;
+    }
+
+    /// Asks for consent to begin: with a connection, or a request. It stays given as long as the returned lock is held, as a
+    /// process that opts out takes the lock exclusively. A batch that was deleted meanwhile is not sent, even if the user
+    /// opted in again.
+    ///
+    /// # Errors
+    /// Why nothing may be sent.
+    pub fn permit(&self) -> std::result::Result<File, Closed> {
+        let postponed = |error: &Error| Closed::Postponed(format!("nothing was sent, as consent is not sure: {error}"));
+        let lock = files::lock(&self.lock, LockMode::Shared, Instant::now() + LOCK_TIMEOUT);
+        let lock = lock.map_err(|error| postponed(&error))?;
+        let (is_pending, is_held) = {
+            let state = self.state();
+            (state.in_flight.as_ref().is_some_and(|event| event.exists()), state.changes > 0)
+        };
+        let decision = self.decide().telemetry;
+        match decision.verdict {
+            Verdict::Off => Err(Closed::Withdrawn),
+            Verdict::Unsure => Err(Closed::Postponed(decision.reason)),
+            Verdict::On if is_held => Err(Closed::Postponed("the configuration is being changed".to_owned())),
+            Verdict::On if !is_pending => Err(Closed::Withdrawn),
+            Verdict::On => Ok(lock),
+        }
+    }
+
+    fn change(
+        &self,
+        choice: Settings,
+        timeout: Duration,
+        without_lock: WithoutLock,
+        first: impl FnOnce(Settings) -> Result<()>,
+    ) -> Result<Option<Error>> {
+        let wait = Wait { stop: Instant::now() + timeout, without_lock };
+        settings::change(&self.settings, &self.lock, choice, wait, first)
+    }
+
+    /// Stores whether events are written to the telemetry log.
+    ///
+    /// # Errors
+    /// As for [`settings::change`].
+    pub fn set_log(&self, log: bool) -> Result<()> {
+        let choice = Settings { log: Some(log), ..Settings::default() };
+        self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |_| Ok(())).map(drop)
+    }
+
+    /// Opts the user out: in this session at once, then for good. `purge` deletes pending events. Returns a warning if another
+    /// process could not be waited for.
+    ///
+    /// # Errors
+    /// [`Error::NotStored`]: it holds until the process ends. What `purge` returns: it is stored.
+    pub fn opt_out(&self, log: Option<bool>, purge: impl FnOnce() -> Result<()>) -> Result<Option<String>> {
+        self.state().opted_out = Some(Layer::Session);
+        let choice = Settings { telemetry: Some(false), by_policy: false, log };
+        let store = |timeout| self.change(choice, timeout, WithoutLock::Store, |_| Ok(()));
+        let stored = store(LOCK_TIMEOUT);
+        let purged = purge();
+        let stored = match stored {
+            // What was deleted has made room.
+            Err(Error::File { cause, .. })
+                if matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                store(Duration::ZERO)
+            }
+            other => other,
+        };
+        let unlocked = stored.map_err(|cause| Error::NotStored(Box::new(cause)))?;
+        self.state().opted_out = None;
+        purged?;
+        Ok(unlocked.map(|error| {
+            format!(
+                "telemetry is off, and that is stored. But other processes could not be waited for ({error}): one request \
+                 that they began may still be completed"
+            )
+        }))
+    }
+
+    /// Opts the user in. If the user was out, `purge` deletes what a process left that died while it recorded.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] if the administrator of this computer opted out; as for [`settings::change`]; what `purge` returns.
+    pub fn opt_in(&self, log: Option<bool>, purge: impl FnOnce() -> Result<()>) -> Result<()> {
+        let policy = platform::machine_policy();
+        if let Ok(MachinePolicy::OptOut | MachinePolicy::Unclear) = policy {
+            return Err(Error::Policy(platform::MACHINE_POLICY));
+        }
+        let was_out = self.state().opted_out.is_some();
+        let choice = Settings { telemetry: Some(true), by_policy: false, log };
+        self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |before| {
+            if was_out || before.telemetry == Some(false) { purge() } else { Ok(()) }
+        })?;
+        self.state().opted_out = None;
+        Ok(())
+    }
+
+    /// Opts the user out because a VMS does (C6): in this session at once. It is stored at once if no other process has to be
+    /// waited for; else [`Consent::store_vms_opt_out`] does it later.
+    ///
+    /// # Errors
+    /// Why it is not stored yet, or what `purge` returns.
+    pub fn obey_vms(&self, purge: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.state().opted_out = Some(Layer::VmsPolicy);
+        let purged = purge();
+        self.store_vms_opt_out(Duration::ZERO).and(purged)
+    }
+
+    /// Returns whether the opt-out of a VMS is to be stored yet.
+    pub fn is_vms_opt_out_unstored(&self) -> bool {
+        self.state().opted_out == Some(Layer::VmsPolicy)
+    }
+
+    /// Stores the opt-out of a VMS, unless the user opted in meanwhile, or out. With a timeout of zero it is stored
+    /// only if no other process changes the settings.
+    ///
+    /// # Errors
+    /// As for [`settings::change`].
+    pub fn store_vms_opt_out(&self, timeout: Duration) -> Result<()> {
+        let choice = Settings { telemetry: Some(false), by_policy: true, log: None };
+        if !settings::read(&self.settings).is_ok_and(|stored| stored.telemetry == Some(false)) {
+            let without_lock = if timeout.is_zero() { WithoutLock::Share } else { WithoutLock::Store };
+            self.change(choice, timeout, without_lock, |_| match self.is_vms_opt_out_unstored() {
+                true => Ok(()),
+                false => Err(Error::Unusable("the user opted in meanwhile".to_owned())),
+            })?;
+        }
+        self.state().opted_out = None;
+        Ok(())
+    }
+}
+
+/// Decides whether telemetry is on: it is if nobody has opted out.
+fn decide(
+    policy: Result<MachinePolicy>,
+    opted_out: Option<Layer>,
+    environment: &Environment,
+    file: &Result<Settings>,
+) -> Decision {
+    let off = |layer, reason: &str| Decision::new(Verdict::Off, layer, reason);
+    let on = |layer, reason: &str| Decision::new(Verdict::On, layer, reason);
+    let variable = environment.telemetry();
+    match (&policy, opted_out, &variable, file) {
+        (Ok(MachinePolicy::OptOut), ..) => off(
+            Layer::MachinePolicy,
+            &format!("the administrator of this computer has turned it off ({})", platform::MACHINE_POLICY),
+        ),
+        (Ok(MachinePolicy::Unclear), ..) => {
+            let reason = format!(
+                "the policy of this computer's administrator is neither true nor false, which counts as false ({})",
+                platform::MACHINE_POLICY
+            );
+            Decision { purges: false, ..off(Layer::MachinePolicy, &reason) }
+        }
+        (_, Some(Layer::VmsPolicy), ..) => off(
+            Layer::VmsPolicy,
+            "a VMS that you connected to has usage data collection turned off; that is in effect, and will be stored as soon \
+             as the settings file can be changed",
+        ),
+        (_, Some(layer), ..) => {
+            off(layer, "you turned it off; that could not be stored, so it is in effect until this process ends")
+        }
+        (_, _, Some((false, reason)), _) => off(Layer::Environment, reason),
+        _ if environment.do_not_track() => off(Layer::DoNotTrack, "the environment variable DO_NOT_TRACK is set"),
+        (_, _, _, Ok(Settings { telemetry: Some(false), by_policy: true, .. })) => off(
+            Layer::VmsPolicy,
+            "a VMS that you connected to has usage data collection turned off; to turn telemetry on again, run \
+             Set-VmsModuleConfig -EnableTelemetry $true. Connecting to that VMS turns it off again",
+        ),
+        (_, _, _, Ok(Settings { telemetry: Some(false), .. })) => off(
+            Layer::SettingsFile,
+            "you turned it off with Set-VmsModuleConfig -EnableTelemetry $false (or in the settings file)",
+        ),
+        (Err(error), ..) | (.., Err(error)) => Decision::new(
+            Verdict::Unsure,
+            Layer::Unsure,
+            format!("at the moment it is not known whether you opted out, so nothing is recorded or sent: {error}"),
+        ),
+        (_, _, _, Ok(Settings { telemetry: Some(true), .. })) => on(
+            Layer::SettingsFile,
+            "you turned it on with Set-VmsModuleConfig -EnableTelemetry $true (or in the settings file)",
+        ),
+        (_, _, Some((true, reason)), _) => on(Layer::Environment, reason),
+        _ => on(Layer::Default, "it is on by default; nobody has opted out"),
+    }
+}
+
+/// Decides whether events are written to the telemetry log as well. With telemetry off there is nothing to log (L4).
+fn decide_log(environment: &Environment, file: &Result<Settings>) -> Decision {
+    let (on, layer, source) = match (environment.log(), file) {
+        (Some(on), _) => (on, Layer::Environment, "the environment variable VMS_ApplicationInsights__IncludeInLogs"),
+        (None, Ok(Settings { log: Some(on), .. })) => {
+            (*on, Layer::SettingsFile, "Set-VmsModuleConfig -LogTelemetry (or the settings file)")
+        }
+        (None, Ok(_)) => (false, Layer::Default, "the default"),
+        (None, Err(_)) => (false, Layer::Unsure, "the default, as the settings file cannot be read"),
+    };
+    let verdict = if on { Verdict::On } else { Verdict::Off };
+    Decision::new(verdict, layer, format!("decided by {source}"))
+}

@@ -1,0 +1,303 @@
+//! What is sent and when: the attempts to deliver the pending events of one destination (contract section 7).
+//!
+//! An attempt runs under the destination's `sender.lock`, so that all processes of a user send one request at a time (D4). A
+//! process that finds it taken comes back later: the one that has it sends for all. When the next attempt may come is stored in
+//! `retry.json`, for all processes (D7). That an attempt begins is stored as well: scripts that never live to see a request fail
+//! must not call every time.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::consent::{Consent, Verdict as Decided};
+use crate::destination::Destination;
+use crate::envelope::envelope;
+use crate::error::{Error, Result};
+use crate::files::{self, LockMode};
+use crate::gate::Closed;
+use crate::paths::Paths;
+use crate::spool::{self, Entry, Spool};
+use crate::transport::{NoResponse, PostEvents};
+use crate::verdict::{Outcome, Verdict, verdict};
+
+/// Most events in one request: a choice; a user rarely has more.
+const BATCH_EVENTS: usize = 100;
+/// Most bytes in one request, before compression: a choice, far below what the service accepts.
+const BATCH_BYTES: usize = 256 * 1024;
+/// Largest `retry.json` that is read.
+const RETRY_STATE_LIMIT: u64 = 4_096;
+/// First back-off after a failure (D4).
+const MIN_BACKOFF: Duration = Duration::from_secs(10);
+/// Longest back-off (D4): an endpoint that does not answer costs all processes of a user one request an hour.
+const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+/// No back-off is longer: the service may ask for a day. A later time comes from a clock that jumped.
+const MAX_PLAUSIBLE_BACKOFF: TimeDelta = TimeDelta::hours(25);
+/// Until the next look, if another process sends.
+const BUSY_WAIT: TimeDelta = TimeDelta::seconds(1);
+/// Until the next look, if consent is not sure.
+const UNSURE_WAIT: TimeDelta = TimeDelta::seconds(10);
+
+/// What all processes of a user know of the delivery to a destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RetryState {
+    /// Attempts that failed since the last one that did not.
+    pub failures: u32,
+    /// Attempts that began since the last one whose end is known.
+    pub begun: u32,
+    /// When the next attempt may come, in seconds since 1970.
+    pub next_attempt: Option<i64>,
+    /// When the service last accepted events, in seconds since 1970.
+    pub last_sent: Option<i64>,
+    /// Why the last attempt failed, or what of it was refused for good. Names no host.
+    pub last_failure: Option<String>,
+}
+
+/// What follows an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing is pending, or telemetry is off.
+    Idle,
+    /// The next attempt may come at this time.
+    At(DateTime<Utc>),
+}
+
+/// All that an attempt needs.
+pub struct Delivery {
+    /// The pending events.
+    pub spool: Spool,
+    /// Where they go.
+    pub destination: Destination,
+    /// Whether they may be sent.
+    pub consent: Arc<Consent>,
+    /// The spool of all destinations.
+    all: PathBuf,
+}
+
+impl Delivery {
+    /// Prepares the delivery to a destination; touches no disk.
+    pub fn new(paths: &Paths, consent: Arc<Consent>, destination: Destination) -> Self {
+        let all = paths.spool();
+        Self { spool: Spool::new(all.join(destination.fingerprint())), destination, consent, all }
+    }
+
+    fn retry_file(&self) -> PathBuf {
+        self.spool.folder().join(spool::RETRY_STATE)
+    }
+
+    /// Reads the retry state; a damaged file says nothing.
+    pub fn retry_state(&self) -> RetryState {
+        let content = files::read(&self.retry_file(), RETRY_STATE_LIMIT).ok().flatten();
+        content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
+    }
+
+    fn save(&self, state: &RetryState) -> Result<()> {
+        files::write(&self.retry_file(), &serde_json::to_vec(state).unwrap_or_default())
+    }
+
+    /// Deletes the pending events of all destinations.
+    ///
+    /// # Errors
+    /// As for [`spool::purge`].
+    pub fn purge(&self) -> Result<()> {
+        spool::purge(&self.all)
+    }
+
+    /// Sends all pending events, batch after batch, until none is left, a request fails or telemetry is off. `clock` is asked again
+    /// and again: a back-off begins when its request ended.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the spool cannot be worked with; nothing is sent then.
+    pub fn attempt(&self, transport: &mut dyn PostEvents, clock: impl Fn() -> DateTime<Utc>) -> Result<Next> {
+        if let Some(next) = self.stop(clock())? {
+            return Ok(next);
+        }
+        if self.spool.entries()?.is_empty() {
+            return Ok(Next::Idle);
+        }
+        let Some(_lock) = self.try_lock()? else {
+            return Ok(Next::At(clock() + BUSY_WAIT));
+        };
+        spool::sweep(&self.all, clock());
+        // How many events fit into a request, and how many were seen to.
+        let (mut limit, mut fitted) = (BATCH_EVENTS, 1);
+        loop {
+            // The request before this one took time.
+            let now = clock();
+            if let Some(next) = self.stop(now)? {
+                return Ok(next);
+            }
+            let state = self.retry_state();
+            if let Some(time) = backed_off_until(&state, now) {
+                return Ok(Next::At(time));
+            }
+            let (batch, body) = self.batch(limit, now)?;
+            if batch.is_empty() {
+                return Ok(Next::Idle);
+            }
+            self.consent.set_in_flight(batch.last().map(|newest| self.spool.path(newest)));
+            match self.save(&state.clone().begin(now)) {
+                // What is sent makes room on a full disk.
+                Err(Error::File { cause, .. })
+                    if matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {}
+                // What could not be deleted afterwards would be sent again and again.
+                outcome => outcome?,
+            }
+            let response = transport.post(body.as_bytes());
+            let now = clock();
+            let judged = match response {
+                Err(NoResponse::Closed(closed)) => {
+                    // If this fails, an attempt too many is stored; that costs a back-off.
+                    let _ = self.save(&state);
+                    match closed {
+                        Closed::Withdrawn => continue,
+                        Closed::Postponed(_) => return Ok(Next::At(now + UNSURE_WAIT)),
+                    }
+                }
+                Err(NoResponse::Failed(reason)) => Verdict::failed(batch.len(), reason),
+                Ok(response) => verdict(&response, batch.len(), now),
+            };
+            if is_too_large(&judged) {
+                // None of it was accepted: half of it is tried next.
+                limit = batch.len() / 2;
+                self.save(&RetryState { begun: 0, ..state })?;
+                continue;
+            }
+            if judged.has(Outcome::TooLarge) {
+                // The one that did not fit is refused; the others may well fit together.
+                limit = fitted;
+            } else if judged.has(Outcome::Accepted) {
+                fitted = fitted.max(batch.len());
+            }
+            let judged = self.clean_up(&batch, judged);
+            self.save(&state.after(judged, now))?;
+        }
+    }
+
+    /// Returns what follows if nothing may be sent now. What an opt-out left is deleted.
+    fn stop(&self, now: DateTime<Utc>) -> Result<Option<Next>> {
+        let decision = self.consent.decide().telemetry;
+        match decision.verdict {
+            Decided::On if self.consent.is_held() => Ok(Some(Next::At(now + UNSURE_WAIT))),
+            Decided::On => Ok(None),
+            Decided::Unsure => Ok(Some(Next::At(now + UNSURE_WAIT))),
+            Decided::Off if decision.purges => self.purge().map(|()| Some(Next::Idle)),
+            Decided::Off => Ok(Some(Next::Idle)),
+        }
+    }
+
+    /// Takes the lock of the destination, if no other process has it.
+    fn try_lock(&self) -> Result<Option<std::fs::File>> {
+        match files::lock(&self.spool.folder().join("sender.lock"), LockMode::Exclusive, Instant::now()) {
+            Err(Error::File { cause, .. }) if cause.kind() == ErrorKind::WouldBlock => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Stores why no request can be made, for the user to see.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn explain(&self, reason: String) -> Result<Next> {
+        if self.stop(Utc::now())?.is_none()
+            && let Some(_lock) = self.try_lock()?
+        {
+            self.save(&RetryState { last_failure: Some(reason), ..self.retry_state() })?;
+        }
+        Ok(Next::Idle)
+    }
+
+    /// Reads the oldest events that fit into one request, as the lines of its body.
+    fn batch(&self, limit: usize, now: DateTime<Utc>) -> Result<(Vec<Entry>, String)> {
+        let (mut batch, mut body) = (Vec::new(), String::new());
+        for entry in self.spool.entries()? {
+            if batch.len() == limit {
+                break;
+            }
+            // Skip an event that cannot be read or deleted, so that it does not block the others.
+            let Ok(Some(event)) = self.spool.read(&entry, now) else {
+                continue;
+            };
+            let line = envelope(&event, self.destination.key, now).to_string();
+            if !batch.is_empty() {
+                if body.len() + line.len() > BATCH_BYTES {
+                    break;
+                }
+                body.push('\n');
+            }
+            body += &line;
+            batch.push(entry);
+        }
+        Ok((batch, body))
+    }
+
+    /// Deletes what was accepted or refused for good. What cannot be deleted waits like what is sent again.
+    fn clean_up(&self, batch: &[Entry], mut judged: Verdict) -> Verdict {
+        for (entry, outcome) in
+            batch.iter().zip(&mut judged.outcomes).filter(|(_, outcome)| **outcome != Outcome::Retry)
+        {
+            if self.spool.remove(entry).is_err() {
+                *outcome = Outcome::Retry;
+                judged.error = Some("events that were sent cannot be deleted".to_owned());
+            }
+        }
+        judged
+    }
+}
+
+/// Returns whether a request was too large for the service, and a smaller one can be tried.
+fn is_too_large(judged: &Verdict) -> bool {
+    judged.outcomes.len() > 1 && judged.outcomes.iter().all(|outcome| *outcome == Outcome::TooLarge)
+}
+
+impl RetryState {
+    /// What the others are to know if the process does not survive the attempt: once in a row may be chance and makes nobody wait;
+    /// from then on each counts as a failure.
+    fn begin(mut self, now: DateTime<Utc>) -> Self {
+        self.begun = self.begun.saturating_add(1);
+        match self.begun {
+            1 => self,
+            _ => self.fail("the last processes ended before their requests completed".to_owned(), None, now),
+        }
+    }
+
+    fn fail(mut self, reason: String, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
+        self.failures = self.failures.saturating_add(1);
+        // A service that asks for no wait at all gets the back-off as well.
+        let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or_else(|| backoff(self.failures, fastrand::f64()));
+        self.next_attempt = Some(now.timestamp().saturating_add_unsigned(wait.as_secs()));
+        self.last_failure = Some(reason);
+        self
+    }
+
+    fn after(mut self, judged: Verdict, now: DateTime<Utc>) -> Self {
+        if judged.has(Outcome::Accepted) {
+            self.last_sent = Some(now.timestamp());
+        }
+        match judged.error {
+            Some(reason) if judged.outcomes.contains(&Outcome::Retry) => {
+                Self { begun: 0, ..self }.fail(reason, judged.wait, now)
+            }
+            // What was refused for good makes nobody wait.
+            reason => Self { last_sent: self.last_sent, last_failure: reason, ..Self::default() },
+        }
+    }
+}
+
+/// Returns the time before which no attempt may come, if there is one.
+fn backed_off_until(state: &RetryState, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let time = DateTime::from_timestamp(state.next_attempt?, 0)?;
+    (time > now && time < now + MAX_PLAUSIBLE_BACKOFF).then_some(time)
+}
+
+/// Returns the back-off after the `failures`th failure in a row: doubled each time, and lengthened by up to a half, so that a
+/// fleet of computers does not come back in step. `random` is from 0 to 1.
+fn backoff(failures: u32, random: f64) -> Duration {
+    let doubled = MIN_BACKOFF.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    let backoff = doubled.min(MAX_BACKOFF);
+    backoff + (backoff / 2).mul_f64(random)
+}

@@ -1,0 +1,153 @@
+//! The consent gate of a connection to Application Insights. It lies below TLS: nothing that belongs to a request leaves the
+//! process without it, not even a TLS hello (C10).
+//!
+//! Consent is asked for before a connection begins, before its first bytes and before the first bytes of each request. The
+//! permit is a shared lock on the settings; a process that changes them takes that lock exclusively. The permit is held while
+//! the first bytes are written and no longer: they fit into the empty buffer of a socket, so the write does not block, whatever
+//! the other side does. What follows is on the wire already and may finish (C3).
+
+use std::fmt;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ureq::Error;
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+
+/// Bytes that are written under the permit: less than one segment of TCP, so that the write never waits for the other side.
+const FIRST_BYTES: usize = 1_024;
+
+/// Why nothing may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Telemetry was switched off, or the events were deleted.
+    Withdrawn,
+    /// Nothing may be sent at the moment, for this reason.
+    Postponed(String),
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Withdrawn => f.write_str("telemetry was switched off"),
+            Self::Postponed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Closed {}
+
+impl From<Closed> for Error {
+    fn from(closed: Closed) -> Self {
+        Self::Other(Box::new(closed))
+    }
+}
+
+/// Asks for consent. The lock that it returns is held while the first bytes are written.
+type Ask = dyn Fn() -> Result<File, Closed> + Send + Sync;
+
+/// The gate of one HTTP agent, which makes one request at a time.
+pub struct Gate {
+    ask: Box<Ask>,
+    /// Whether the next bytes are the first ones of a connection or of a request.
+    first: AtomicBool,
+}
+
+impl Gate {
+    /// Makes a gate that asks by `ask`.
+    pub fn new(ask: impl Fn() -> Result<File, Closed> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { ask: Box::new(ask), first: AtomicBool::new(true) })
+    }
+
+    /// Asks for consent: before a request begins, a name is looked up or a connection begins.
+    ///
+    /// # Errors
+    /// [`Closed`], as [`Error::Other`].
+    pub fn check(&self) -> Result<(), Error> {
+        (self.ask)().map(drop).map_err(Error::from)
+    }
+
+    /// Makes the gate ask once more before the next bytes.
+    pub fn begin(&self) {
+        self.first.store(true, Ordering::SeqCst);
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+/// The connector between TCP and TLS. Without a gate it changes nothing.
+#[derive(Debug)]
+pub struct BelowTls(pub Option<Arc<Gate>>);
+
+impl<In: Transport> Connector<In> for BelowTls {
+    type Out = Gated<In>;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
+        self.0.iter().for_each(|gate| gate.begin());
+        Ok(chained.map(|inner| Gated { inner, gate: self.0.clone() }))
+    }
+}
+
+/// The connector behind TLS: after the handshake come the first bytes of a request.
+#[derive(Debug)]
+pub struct AboveTls(pub Option<Arc<Gate>>);
+
+impl<In: Transport> Connector<In> for AboveTls {
+    type Out = In;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<In>, Error> {
+        self.0.iter().for_each(|gate| gate.begin());
+        Ok(chained)
+    }
+}
+
+/// A connection behind the gate.
+#[derive(Debug)]
+pub struct Gated<In> {
+    inner: In,
+    gate: Option<Arc<Gate>>,
+}
+
+impl<In: Transport> Gated<In> {
+    /// Sends the first bytes under the permit; returns how many.
+    fn transmit_first(&mut self, gate: &Gate, amount: usize, timeout: NextTimeout) -> Result<usize, Error> {
+        let permit = (gate.ask)().inspect_err(|_| gate.begin())?;
+        let first = amount.min(FIRST_BYTES);
+        self.inner.transmit_output(first, timeout)?;
+        drop(permit);
+        self.inner.buffers().output().copy_within(first..amount, 0);
+        Ok(first)
+    }
+}
+
+impl<In: Transport> Transport for Gated<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let mut rest = amount;
+        if let Some(gate) = self.gate.clone()
+            && gate.first.swap(false, Ordering::SeqCst)
+        {
+            rest -= self.transmit_first(&gate, amount, timeout)?;
+        }
+        if rest > 0 { self.inner.transmit_output(rest, timeout) } else { Ok(()) }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.inner.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+}
