@@ -4,23 +4,26 @@
 
 mod common;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use common::{Home, PATIENCE, arrived, connection, key, settle, wait_until};
+use common::{Home, PATIENCE, arrived, connection, delivery, key, real_network, settle, wait_until};
 use vms_collector::{Collector, Received, Reply};
-use vms_telemetry::config::Environment;
-use vms_telemetry::event::Field;
+use vms_telemetry::delivery::{Delivery, Next};
+use vms_telemetry::environment::Environment;
 use vms_telemetry::paths::Paths;
-use vms_telemetry::sender::{Delivery, Next};
 use vms_telemetry::session::{HostFacts, Session, UsageDataPolicy};
-use vms_telemetry::transport::{Https, ProxyChoice};
 
 const ROLE: &str = "VMS_TEST_ROLE";
 const PROFILE: &str = "VMS_TEST_PROFILE";
 const DESTINATION: &str = "VMS_TEST_DESTINATION";
+
+/// A process whose session began later than this sends nothing yet (S6).
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// The tests run one after another: a computer that is busy with another one's processes kills late.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -65,8 +68,15 @@ fn a_child_in_its_role() {
             for number in 1..5 {
                 record(&session, number);
             }
-            wait_until(|| session.state().pending == 0);
+            wait_until(|| session.status().pending == 0);
             settle(&session);
+        }
+        // Records a few events and sends them until it is killed.
+        "sender" => {
+            for number in 1..5 {
+                record(&session, number);
+            }
+            std::thread::park();
         }
         // Waits for its end.
         _ => {
@@ -77,14 +87,11 @@ fn a_child_in_its_role() {
 
 /// Records an event that carries its number, and says so once the call has returned.
 fn record(session: &Session, number: u32) {
-    let facts = vms_telemetry::session::Connection {
-        counts: vec![(Field::CameraCount, Some(number))],
-        ..connection(UsageDataPolicy::On)
-    };
-    let (connection, _) = session.connect(&facts).unwrap();
+    let mut facts = connection(UsageDataPolicy::On);
+    facts.counts.cameras = Some(number);
+    // Closing would record another event; the process forgets the connection instead.
+    session.connect(&facts).unwrap();
     say(&format!("recorded {} {number}", session.id()));
-    // Closing would record another event; the process forgets it instead.
-    let _ = connection;
 }
 
 fn say(line: &str) {
@@ -93,28 +100,30 @@ fn say(line: &str) {
     out.flush().unwrap();
 }
 
-/// Reads what a child said it recorded, up to its end.
-fn recorded(child: &mut Child) -> Vec<String> {
-    let output = BufReader::new(child.stdout.take().unwrap());
+/// Reads what a child said it recorded, up to its end or up to so many events.
+fn recorded(output: &mut impl BufRead, most: usize) -> Vec<String> {
     let lines = output.lines().map_while(Result::ok);
     // libtest may stand before the first one on its line.
-    lines.filter_map(|line| line.split_once("recorded ").map(|(_, event)| event.to_owned())).collect()
+    lines.filter_map(|line| line.split_once("recorded ").map(|(_, event)| event.to_owned())).take(most).collect()
 }
 
-/// Counts how often each event arrived, by session and number.
-fn counts(received: &[Received]) -> HashMap<String, usize> {
-    let mut counts = HashMap::new();
-    for item in received {
-        assert_eq!(item.refusal, None);
+/// Returns the requests in which each event was accepted, by session and number.
+fn requests(received: &[Received]) -> HashMap<String, Vec<u64>> {
+    let mut requests = HashMap::<_, Vec<u64>>::new();
+    for item in received.iter().filter(|item| item.accepted()) {
         let data = &item.envelope["data"]["baseData"];
         let number = data["measurements"]["CameraCount"].as_u64().unwrap_or(0);
         let event = format!("{} {number}", data["properties"]["SessionId"].as_str().unwrap());
-        *counts.entry(event).or_insert(0) += 1;
+        requests.entry(event).or_default().push(item.request);
     }
-    counts
+    requests
 }
 
-/// D3, where nobody dies.
+fn users(received: &[Received]) -> usize {
+    received.iter().map(|item| item.envelope["tags"]["ai.user.id"].to_string()).collect::<HashSet<_>>().len()
+}
+
+/// D3, if no process dies.
 #[test]
 fn d3_sixty_four_processes_send_each_event_once() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,63 +133,169 @@ fn d3_sixty_four_processes_send_each_event_once() {
     let mut children: Vec<Child> = (0..processes).map(|_| child("worker", &home, &destination)).collect();
     let mut events = Vec::new();
     for child in &mut children {
-        events.extend(recorded(child));
+        events.extend(recorded(&mut BufReader::new(child.stdout.take().unwrap()), usize::MAX));
         assert!(child.wait().unwrap().success());
     }
     assert_eq!(events.len(), processes * 5);
     let received = arrived(&collector, &key, events.len());
-    let counts = counts(&received);
-    assert!(events.iter().all(|event| counts.get(event) == Some(&1)));
-    let users: std::collections::HashSet<_> =
-        received.iter().map(|item| item.envelope["tags"]["ai.user.id"].to_string()).collect();
-    assert_eq!(users.len(), 1);
+    let requests = requests(&received);
+    assert!(events.iter().all(|event| requests.get(event).is_some_and(|requests| requests.len() == 1)));
+    assert_eq!(users(&received), 1);
 }
 
+/// The service of the killed processes: as often as not it accepts nothing, or not all. What it accepts it answers at once or
+/// slowly; then there is more time to be killed in. It never accepts what it says it has not, which would double events as well.
+fn unreliable(requests: usize) -> Vec<Reply> {
+    let reply = |_| match fastrand::usize(..12) {
+        0..3 => Reply::Normal,
+        3..6 => Reply::Slow(Duration::from_millis(1)),
+        6 => Reply::Status(503),
+        7 => Reply::Status(429),
+        8 => Reply::Status(403),
+        9 => Reply::Drop,
+        10 => Reply::Garbage,
+        _ => Reply::Partial(vec![(0, 500), (2, 429)]),
+    };
+    (0..requests).map(reply).collect()
+}
+
+/// Kills a process at random: a short-lived one after some events and a little later, a sender about the time of its
+/// first request. Returns what it recorded, and whether it lived long enough to send something.
+fn kill_at_random(home: &Home, destination: &str, is_sender: bool) -> (Vec<String>, bool) {
+    let begun = Instant::now();
+    let mut victim = child(if is_sender { "sender" } else { "victim" }, home, destination);
+    let mut output = BufReader::new(victim.stdout.take().unwrap());
+    let mut events = Vec::new();
+    if is_sender {
+        // The point of its death is random, not a wait for something.
+        std::thread::sleep(Duration::from_millis(fastrand::u64(900..1_600)));
+    } else {
+        events = recorded(&mut output, fastrand::usize(1..9));
+        (0..fastrand::usize(..2_000)).for_each(|_| std::hint::spin_loop());
+    }
+    victim.kill().unwrap();
+    let could_send = begun.elapsed() >= FIRST_REQUEST;
+    events.extend(recorded(&mut output, usize::MAX));
+    victim.wait().unwrap();
+    (events, could_send)
+}
+
+/// Forgets earlier failures.
+fn forget_failures(delivery: &Delivery) {
+    // It may not be there, and on Windows a sender may be replacing it.
+    let _ = std::fs::remove_file(delivery.spool.folder().join("retry.json"));
+}
+
+/// Makes one attempt without regard to earlier failures.
+fn attempt_at_once(delivery: &Delivery) -> Next {
+    forget_failures(delivery);
+    match delivery.attempt(&mut real_network(delivery), chrono::Utc::now) {
+        // Another thread of this test is deleting the file that this one replaces.
+        Err(_) if cfg!(windows) => Next::At(chrono::Utc::now()),
+        outcome => outcome.unwrap(),
+    }
+}
+
+/// Case X7. Of the processes one in twelve lives long enough to send, and is killed in, before or after a request.
 #[test]
-fn d1_d3_i4_killed_processes_lose_nothing() {
+fn d1_d3_i4_killed_processes_lose_nothing_and_double_at_most_the_batch_in_flight() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // VMS_TEST_KILLS: for the long run.
     let kills = std::env::var("VMS_TEST_KILLS").ok().and_then(|kills| kills.parse().ok());
-    let kills = kills.unwrap_or(if cfg!(windows) { 60 } else { 2_000 });
+    let kills = kills.unwrap_or(if cfg!(windows) { 60 } else { 1_000 });
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let destination = collector.connection_string(&key);
-    let delivery = Delivery::new(&home.paths(), Environment::default(), destination.parse().unwrap());
-    let mut events = Vec::new();
-    for _ in 0..kills {
-        let mut victim = child("victim", &home, &destination);
-        // The point of its death: after so many lines, and a little later.
-        let mut output = BufReader::new(victim.stdout.take().unwrap());
-        let (lines, spins) = (1 + random() % 8, random() % 2_000);
-        let mut line = String::new();
-        let mut seen = 0;
-        while seen < lines && output.read_line(&mut line).unwrap() > 0 {
-            seen += usize::from(line.contains("recorded "));
-            events.extend(line.split_once("recorded ").map(|(_, event)| event.trim_end().to_owned()));
-            line.clear();
+    collector.script(&unreliable(20 * kills));
+    let (next, events, senders) = (AtomicUsize::new(0), Mutex::new(Vec::new()), AtomicUsize::new(0));
+    let kill_some = || {
+        let delivery = delivery(&home, &destination);
+        while let number = next.fetch_add(1, Ordering::SeqCst)
+            && number < kills
+        {
+            // Without this nobody would send anything for most of the time.
+            forget_failures(&delivery);
+            let (recorded, could_send) = kill_at_random(&home, &destination, number % 12 == 7);
+            events.lock().unwrap().extend(recorded);
+            senders.fetch_add(usize::from(could_send), Ordering::SeqCst);
+            // The spool holds 500 events: attempts that nobody kills empty it in between.
+            while delivery.spool.entries().unwrap().len() > 200 {
+                attempt_at_once(&delivery);
+            }
         }
-        for _ in 0..spins {
-            std::hint::spin_loop();
-        }
-        victim.kill().unwrap();
-        let rest = output.lines().map_while(Result::ok);
-        events.extend(rest.filter_map(|line| line.split_once("recorded ").map(|(_, event)| event.to_owned())));
-        victim.wait().unwrap();
-        // The spool holds 500 events: an attempt that nobody kills empties it in between.
-        let permit = || Ok(tempfile::tempfile().unwrap());
-        let (track, environment) = (delivery.destination.track.clone(), Environment::default());
-        let mut transport = Https::new(track, &ProxyChoice::Direct, &environment, std::sync::Arc::new(permit)).unwrap();
-        assert_eq!(delivery.attempt(&mut transport, chrono::Utc::now).unwrap(), Next::Rest);
-    }
-    let received = collector.wait_for(Some(&key), events.len(), PATIENCE);
-    let counts = counts(&received);
-    let lost: Vec<_> = events.iter().filter(|event| !counts.contains_key(*event)).collect();
+    };
+    // Most of the time a sender does nothing; so more of them run than there are processors.
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(kill_some))));
+    let delivery = delivery(&home, &destination);
+    wait_until(|| attempt_at_once(&delivery) == Next::Idle);
+
+    let (events, received) = (events.into_inner().unwrap(), collector.received());
+    let requests = requests(&received);
+    let lost: Vec<_> = events.iter().filter(|event| !requests.contains_key(*event)).collect();
     assert!(lost.is_empty(), "{} of {} were lost: {lost:?}", lost.len(), events.len());
-    let twice = counts.values().filter(|count| **count > 1).count();
-    println!("{} events of {kills} killed processes, {twice} of them twice", events.len());
-    assert!(twice * 1_000 <= counts.len() || cfg!(windows), "{twice} of {} came twice", counts.len());
-    let users: std::collections::HashSet<_> =
-        received.iter().map(|item| item.envelope["tags"]["ai.user.id"].to_string()).collect();
-    assert_eq!(users.len(), 1);
+    // The batches that the service accepted and that came again.
+    let doubled: BTreeSet<u64> =
+        requests.values().flat_map(|requests| requests.split_last().unwrap().1).copied().collect();
+    let (twice, most) =
+        (requests.values().filter(|requests| requests.len() > 1).count(), requests.values().map(Vec::len).max());
+    let senders = senders.into_inner();
+    println!(
+        "{} events of {kills} killed processes, {senders} of which could send: {} batches came again, {twice} events, one {} \
+         times; {} requests",
+        events.len(),
+        doubled.len(),
+        most.unwrap(),
+        collector.requests()
+    );
+    assert!(doubled.len() <= senders, "{} batches came again after {senders} deaths", doubled.len());
+    assert_eq!(users(&received), 1);
+    // What is left are events whose calls had not returned: torn, and deleted when they are old enough.
+    let torn = delivery.spool.entries().unwrap();
+    for entry in &torn {
+        let path = delivery.spool.path(entry);
+        let file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let whole: u64 = path.to_str().unwrap().rsplit_once('-').unwrap().1.split_once('.').unwrap().0.parse().unwrap();
+        assert!(file.metadata().unwrap().len() < whole, "{}", path.display());
+        file.set_modified(SystemTime::now() - Duration::from_secs(61)).unwrap();
+    }
+    println!("{} torn files", torn.len());
+    assert_eq!(attempt_at_once(&delivery), Next::Idle);
+    assert_eq!(delivery.spool.entries().unwrap(), []);
+    let valid = |item: &Received| item.refusal.as_ref().is_none_or(|refusal| refusal.starts_with("scripted"));
+    assert!(collector.received().iter().all(valid), "each event that was sent is whole");
+}
+
+/// Kills the sender while its request is in flight, again and again: the batch comes once more for each death, and no more.
+#[test]
+fn d3_each_death_in_a_request_doubles_its_batch_once() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let destination = collector.connection_string(&key);
+    let deaths = if cfg!(windows) { 2 } else { 4 };
+    let delivery = delivery(&home, &destination);
+    let mut events = Vec::new();
+    for _ in 0..deaths {
+        collector.script(&[Reply::hold()]);
+        // One death in a row makes nobody wait; this is about the events.
+        forget_failures(&delivery);
+        let mut victim = child("sender", &home, &destination);
+        events.push(recorded(&mut BufReader::new(victim.stdout.as_mut().unwrap()), 5));
+        assert_eq!(collector.wait_held(1, PATIENCE), 1);
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        // The service accepts what it has; nobody hears of it.
+        let before = collector.accepted_for(&key).len();
+        collector.release();
+        let all = events.iter().map(Vec::len).sum::<usize>();
+        assert_eq!(collector.wait_for_accepted(Some(&key), before + all, PATIENCE).len(), before + all);
+    }
+    assert_eq!(attempt_at_once(&delivery), Next::Idle);
+    let requests = requests(&collector.received());
+    for (death, events) in events.iter().enumerate() {
+        for event in events {
+            assert_eq!(requests[event].len(), deaths - death + 1);
+        }
+    }
+    assert_eq!((requests.len(), delivery.spool.entries().unwrap().len()), (deaths * 5, 0));
 }
 
 #[test]
@@ -199,8 +314,4 @@ fn d3_a_killed_holder_of_the_lock_leaves_it_to_the_next() {
     // The request that nobody answered took nothing; the next holder's takes both events.
     assert_eq!(collector.wait_for_accepted(Some(&key), 2, PATIENCE).len(), 2);
     settle(&session);
-}
-
-fn random() -> usize {
-    usize::from(u16::from_le_bytes([uuid::Uuid::new_v4().as_bytes()[0], uuid::Uuid::new_v4().as_bytes()[1]]))
 }

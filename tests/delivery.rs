@@ -9,97 +9,99 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{Home, arrived, connection, key, settle, wait_until};
+use common::{Home, arrived, connection, delivery, event, key, real_network, settle, wait_until};
 use vms_collector::{Collector, Reply, RetryAfter, black_hole, closed_port};
-use vms_telemetry::config::Environment;
-use vms_telemetry::envelope::Destination;
-use vms_telemetry::event::{Event, Field, Kind, Value, timestamp};
-use vms_telemetry::sender::{Delivery, Memory, Next};
+use vms_telemetry::delivery::{Delivery, Next, RetryState};
+use vms_telemetry::event::timestamp;
+use vms_telemetry::gate::{Closed, Gate};
+use vms_telemetry::proxy::ProxyChoice;
 use vms_telemetry::session::{Change, UsageDataPolicy};
 use vms_telemetry::spool::{BYTE_LIMIT, EVENT_LIMIT};
-use vms_telemetry::transport::{Answer, NoAnswer, ProxyChoice, Transport};
+use vms_telemetry::transport::{Https, NoResponse, PostEvents};
+use vms_telemetry::verdict::Response;
 
-/// What is left after one attempt with three events, and what the user is told.
+/// What is left after one attempt with three events, and what the user can see of it.
 struct Left {
     pending: usize,
     accepted: usize,
     requests: usize,
-    words: Option<String>,
-    pause: Option<i64>,
+    reason: Option<String>,
+    wait: Option<i64>,
     has_sent: bool,
 }
 
-/// Makes one attempt with three events against such a reply.
+/// Makes one attempt with three events against these replies, of which the last one is repeated.
 fn attempt(replies: &[Reply]) -> Left {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     collector.script(replies);
+    replies.last().into_iter().for_each(|last| collector.always(last.clone()));
     let delivery = delivery(&home, &collector.connection_string(&key));
-    for index in 0..3 {
-        delivery.spool.put(&event(Utc::now() + TimeDelta::microseconds(index))).unwrap();
-    }
-    let mut transport = delivery_transport(&delivery);
     let now = Utc::now();
-    let next = delivery.attempt(&mut transport, || now).unwrap();
-    let pause = match next {
-        Next::Rest => None,
+    put(&delivery, 3, now);
+    let next = delivery.attempt(&mut real_network(&delivery), || now).unwrap();
+    let wait = match next {
+        Next::Idle => None,
         Next::At(time) => Some((time - now).num_seconds() + 1),
     };
-    collector.release();
     Left {
         pending: delivery.spool.entries().unwrap().len(),
         accepted: collector.accepted_for(&key).len(),
         requests: collector.requests(),
-        has_sent: delivery.memory().last_sent.is_some(),
-        words: delivery.memory().last_failure,
-        pause,
+        has_sent: delivery.retry_state().last_sent.is_some(),
+        reason: delivery.retry_state().last_failure,
+        wait,
     }
 }
 
-fn delivery(home: &Home, connection_string: &str) -> Delivery {
-    Delivery::new(&home.paths(), Environment::default(), connection_string.parse::<Destination>().unwrap())
+/// Stores events, one microsecond after the other.
+fn put(delivery: &Delivery, events: i64, first: DateTime<Utc>) {
+    for index in 0..events {
+        delivery.spool.put(&event(first + TimeDelta::microseconds(index))).unwrap();
+    }
 }
 
-fn delivery_transport(delivery: &Delivery) -> vms_telemetry::transport::Https {
-    use vms_telemetry::transport::Https;
-    let permit = || Ok(tempfile::tempfile().unwrap());
-    let track = delivery.destination.track.clone();
-    Https::new(track, &ProxyChoice::Environment, &Environment::default(), std::sync::Arc::new(permit)).unwrap()
+fn pending(delivery: &Delivery) -> usize {
+    delivery.spool.entries().unwrap().len()
 }
 
-fn event(time: DateTime<Utc>) -> Event {
-    let mut event = Event::new(Kind::NewSession, time, "1.2.3", uuid::Uuid::from_u128(1), uuid::Uuid::new_v4());
-    event.set(Field::OSDescription, Value::Text("Test OS 1".to_owned()));
-    event
+/// Makes an attempt that has to be repeated, and returns when.
+fn attempt_fails(delivery: &Delivery, network: &mut dyn PostEvents, now: DateTime<Utc>) -> DateTime<Utc> {
+    match delivery.attempt(network, || now).unwrap() {
+        Next::At(time) => time,
+        Next::Idle => panic!("the attempt has not failed"),
+    }
 }
 
 #[test]
-fn d4_what_is_taken_is_gone() {
+fn d4_accepted_events_are_deleted() {
     let left = attempt(&[Reply::Normal]);
-    assert_eq!((left.pending, left.accepted, left.requests, left.words, left.pause), (0, 3, 1, None, None));
+    assert_eq!((left.pending, left.accepted, left.requests, left.reason, left.wait), (0, 3, 1, None, None));
     assert!(left.has_sent);
 }
 
 #[test]
 fn d4_a_permanent_refusal_is_dropped() {
-    for status in [400, 402, 404, 405, 413, 415] {
+    for status in [400, 404, 405, 415, 501] {
         let left = attempt(&[Reply::Status(status)]);
-        assert_eq!((left.pending, left.accepted, left.requests, left.pause), (0, 0, 1, None), "{status}");
-        assert_eq!(left.words, Some(format!("the service refused events for good (HTTP {status})")));
+        assert_eq!((left.pending, left.accepted, left.requests, left.wait), (0, 0, 1, None), "{status}");
+        assert_eq!(left.reason, Some(format!("the service refused events for good (HTTP {status})")));
         assert!(!left.has_sent, "{status}");
     }
 }
 
 #[test]
-fn d4_a_passing_refusal_is_kept_and_waits_with_its_reason() {
-    for status in [401, 403, 408, 429, 439, 500, 502, 503, 504] {
+fn d4_a_temporary_refusal_is_kept_and_waits_with_its_reason() {
+    for status in [302, 307, 308, 401, 402, 403, 408, 429, 439, 500, 502, 503, 504] {
         let left = attempt(&[Reply::Status(status)]);
         assert_eq!((left.pending, left.accepted, left.requests), (3, 0, 1), "{status}");
-        assert!(left.words.unwrap().contains(&status.to_string()));
-        let least = if status == 439 { 3600 } else { 10 };
-        assert!((least..=least * 3 / 2 + 1).contains(&left.pause.unwrap()), "{status}: {:?}", left.pause);
+        assert!(left.reason.unwrap().contains(&status.to_string()));
+        let least = if matches!(status, 402 | 439) { 3600 } else { 10 };
+        assert!((least..=least * 3 / 2 + 1).contains(&left.wait.unwrap()), "{status}: {:?}", left.wait);
     }
 }
 
@@ -110,68 +112,173 @@ fn d4_retry_after_is_honoured_in_both_forms() {
     {
         let left = attempt(&[Reply::RetryAfter(429, retry_after)]);
         assert_eq!(left.pending, 3);
-        assert!((least..=least + 3).contains(&left.pause.unwrap()), "{:?}", left.pause);
+        assert!((least..=least + 3).contains(&left.wait.unwrap()), "{:?}", left.wait);
     }
     // What is no time, and no time at all, is as none: else the service would be called again and again.
     for none in [RetryAfter::Text("soon".to_owned()), RetryAfter::Seconds(0)] {
-        let left = attempt(&vec![Reply::RetryAfter(503, none.clone()); 5]);
-        assert!((10..=16).contains(&left.pause.unwrap()), "{none:?}: {:?}", left.pause);
+        let left = attempt(&[Reply::RetryAfter(503, none.clone())]);
+        assert!((10..=16).contains(&left.wait.unwrap()), "{none:?}: {:?}", left.wait);
         assert_eq!(left.requests, 1, "{none:?}");
     }
 }
 
 /// Not from when the attempt began, which may have waited for others and sent much before.
 #[test]
-fn d4_d7_a_pause_begins_when_the_request_ended() {
+fn d4_d7_a_back_off_begins_when_the_request_ended() {
     let (home, now) = (Home::new(), Cell::new(Utc::now()));
     let delivery = delivery(&home, &format!("InstrumentationKey={};IngestionEndpoint=http://127.0.0.1:1/", key()));
-    for index in 0..250 {
-        delivery.spool.put(&event(now.get() + TimeDelta::microseconds(index))).unwrap();
-    }
-    let mut service = Slow { now: &now, answers: vec![503, 200, 200] };
+    put(&delivery, 250, now.get());
+    let mut service = Slow { now: &now, responses: vec![503, 200, 200] };
     let Next::At(time) = delivery.attempt(&mut service, || now.get()).unwrap() else { panic!("it must wait") };
     assert_eq!((time - now.get()).num_seconds() + 1, 30);
     assert_eq!(delivery.spool.entries().unwrap().len(), 50);
 }
 
-/// A service that takes 20 seconds a request, and asks for a pause of 30.
+/// A service that takes 20 seconds for a request, and asks for a wait of 30.
 struct Slow<'a> {
     now: &'a Cell<DateTime<Utc>>,
-    answers: Vec<u16>,
+    responses: Vec<u16>,
 }
 
-impl Transport for Slow<'_> {
-    fn post(&mut self, _: &[u8]) -> Result<Answer, NoAnswer> {
+impl PostEvents for Slow<'_> {
+    fn post(&mut self, _: &[u8]) -> Result<Response, NoResponse> {
         self.now.set(self.now.get() + TimeDelta::seconds(20));
-        let status = self.answers.pop().unwrap();
-        Ok(Answer { status, retry_after: Some("30".to_owned()), location: None, body: Vec::new() })
+        let status = self.responses.pop().unwrap();
+        Ok(Response { status, retry_after: Some("30".to_owned()), ..Response::default() })
+    }
+}
+
+/// The whole table of statuses, over a real socket (case L3): an item of a partial response is judged as a whole response is.
+#[test]
+fn d4_a_status_means_the_same_for_a_whole_response_and_for_an_item() {
+    let kept = [301, 302, 303, 307, 308, 401, 402, 403, 408, 429, 439, 500, 502, 503, 504];
+    let dropped = [400, 404, 405, 406, 410, 413, 415, 422, 501, 505, 599];
+    for status in kept.into_iter().chain(dropped) {
+        let is_kept = kept.contains(&status);
+        let whole = attempt(&[Reply::Status(status)]);
+        assert_eq!((whole.pending, whole.accepted), (if is_kept { 3 } else { 0 }, 0), "{status}");
+        let item = attempt(&[Reply::Partial(vec![(1, status)])]);
+        assert_eq!((item.pending, item.accepted, item.requests), (usize::from(is_kept), 2, 1), "{status}");
+        assert_eq!((item.wait.is_some(), whole.wait.is_some()), (is_kept, is_kept), "{status}");
+        assert!(item.reason.unwrap().contains(&format!("item {status}")), "{status}");
+        if is_kept {
+            let least = if matches!(status, 402 | 439) { 3600 } else { 10 };
+            assert!((least..=least * 3 / 2 + 1).contains(&item.wait.unwrap()), "{status}: {:?}", item.wait);
+        }
     }
 }
 
 #[test]
-fn d4_of_a_partial_answer_only_what_it_marks_stays() {
+fn d4_of_a_partial_response_only_what_it_marks_stays() {
     let left = attempt(&[Reply::Partial(vec![(0, 400), (1, 500)])]);
     assert_eq!((left.pending, left.accepted), (1, 1));
-    assert!(left.pause.is_some());
+    assert!(left.wait.is_some());
     let left = attempt(&[Reply::Partial(vec![(0, 400)])]);
-    assert_eq!((left.pending, left.accepted, left.pause), (0, 2, None));
+    assert_eq!((left.pending, left.accepted, left.wait), (0, 2, None));
     let left = attempt(&[Reply::Partial(vec![(7, 500), (usize::MAX, 500)])]);
     assert_eq!((left.pending, left.accepted), (0, 3));
 }
 
+/// Case L4: a used-up quota costs an hour and no event.
 #[test]
-fn d4_whatever_is_no_answer_keeps_everything() {
+fn d4_a_used_up_quota_keeps_events_and_waits_an_hour() {
+    for status in [402, 439] {
+        let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+        collector.script(&[Reply::Status(status), Reply::Status(status)]);
+        let delivery = delivery(&home, &collector.connection_string(&key));
+        let mut network = real_network(&delivery);
+        let mut now = Utc::now();
+        for requests in 1..=2 {
+            put(&delivery, 1, now);
+            let next = attempt_fails(&delivery, &mut network, now);
+            assert!(next >= now + TimeDelta::minutes(59), "{status}: {}", next - now);
+            // A session that starts meanwhile sends nothing.
+            put(&delivery, 1, now + TimeDelta::minutes(58));
+            assert_eq!(attempt_fails(&delivery, &mut network, now + TimeDelta::minutes(58)), next);
+            assert_eq!((collector.requests(), pending(&delivery)), (requests, 2 * requests), "{status}");
+            now = next;
+        }
+        assert_eq!(delivery.attempt(&mut network, || now).unwrap(), Next::Idle);
+        assert_eq!((pending(&delivery), collector.accepted_for(&key).len()), (0, 4), "{status}");
+    }
+}
+
+/// A service that accepts at most so many events in a request, and never one of them, however small the request is.
+struct Narrow {
+    limit: usize,
+    too_large: String,
+    accepted: Vec<String>,
+    refused: usize,
+}
+
+impl PostEvents for Narrow {
+    fn post(&mut self, body: &[u8]) -> Result<Response, NoResponse> {
+        let lines: Vec<String> = std::str::from_utf8(body).unwrap().lines().map(str::to_owned).collect();
+        if lines.len() > self.limit || lines.iter().any(|line| line.contains(&self.too_large)) {
+            self.refused += 1;
+            return Ok(Response { status: 413, ..Response::default() });
+        }
+        self.accepted.extend(lines);
+        Ok(Response { status: 200, ..Response::default() })
+    }
+}
+
+/// Case L5.
+#[test]
+fn d4_a_request_that_is_too_large_is_halved_until_it_fits_and_only_a_single_event_is_dropped() {
+    for has_one_too_large in [false, true] {
+        let home = Home::new();
+        let delivery = delivery(&home, &format!("InstrumentationKey={}", key()));
+        let now = Utc::now();
+        put(&delivery, 170, now);
+        let one = event(now + TimeDelta::seconds(1));
+        delivery.spool.put(&one).unwrap();
+        put(&delivery, 31, now + TimeDelta::seconds(2));
+        let one = one.ids().1.to_string();
+        let too_large = if has_one_too_large { one.clone() } else { "none".to_owned() };
+        let mut service = Narrow { limit: 3, too_large, accepted: Vec::new(), refused: 0 };
+        assert_eq!(delivery.attempt(&mut service, || now).unwrap(), Next::Idle);
+        assert_eq!(pending(&delivery), 0);
+        let mut sessions: Vec<&str> = service
+            .accepted
+            .iter()
+            .map(|line| line.split("\"SessionId\":\"").nth(1).unwrap())
+            .map(|id| &id[..36])
+            .collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        assert_eq!((service.accepted.len(), sessions.len()), if has_one_too_large { (201, 201) } else { (202, 202) });
+        assert_eq!(sessions.contains(&one.as_str()), !has_one_too_large);
+        // 100, 50, 25, 12 and 6 were too many; then the one alone.
+        assert!((5..=12).contains(&service.refused), "{}", service.refused);
+        let reason = delivery.retry_state().last_failure;
+        assert!(delivery.retry_state().next_attempt.is_none(), "{reason:?}");
+    }
+    // The same over a real socket: four events, two, one.
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    collector.script(&[Reply::Status(413), Reply::Status(413)]);
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    put(&delivery, 4, Utc::now());
+    assert_eq!(delivery.attempt(&mut real_network(&delivery), Utc::now).unwrap(), Next::Idle);
+    assert_eq!((collector.requests(), collector.accepted_for(&key).len(), pending(&delivery)), (6, 4, 0));
+    let left = attempt(&[Reply::Status(413)]);
+    assert_eq!((left.pending, left.accepted, left.requests, left.wait), (0, 0, 4, None));
+    assert_eq!(left.reason.as_deref(), Some("the request is too large for the service (HTTP 413)"));
+}
+
+#[test]
+fn d4_what_is_no_response_keeps_everything() {
     let table = [(Reply::Drop, "cut off"), (Reply::Garbage, "not HTTP"), (Reply::EndlessHead, "not HTTP")];
-    for (reply, words) in table {
+    for (reply, part) in table {
         let left = attempt(std::slice::from_ref(&reply));
         assert_eq!((left.pending, left.requests), (3, 1), "{reply:?}");
-        let said = left.words.unwrap();
-        assert!(said.contains(words), "{reply:?}: {said}");
+        let reason = left.reason.unwrap();
+        assert!(reason.contains(part), "{reply:?}: {reason}");
     }
 }
 
 #[test]
-fn d4_an_answer_byte_by_byte_cut_short_or_endless_is_an_answer() {
+fn d4_a_response_byte_by_byte_cut_short_or_endless_is_a_response() {
     for reply in [Reply::Slow(Duration::from_millis(1)), Reply::Truncated, Reply::OversizedBody] {
         let left = attempt(std::slice::from_ref(&reply));
         assert_eq!((left.pending, left.accepted, left.requests), (0, 3, 1), "{reply:?}");
@@ -179,19 +286,18 @@ fn d4_an_answer_byte_by_byte_cut_short_or_endless_is_an_answer() {
 }
 
 #[test]
-fn d4_a_server_that_nobody_reaches_is_named_in_words_without_its_address() {
+fn d4_a_server_that_cannot_be_reached_is_described_without_its_address() {
     let nobody = closed_port().unwrap();
     let silent = black_hole().unwrap();
-    let table = [(nobody.connection_string(&key()), "refused"), (silent.connection_string(&key()), "in time")];
-    for (connection_string, words) in table {
+    let table = [(nobody.connection_string(&key()), "refused"), (silent.connection_string(&key()), "not answer")];
+    for (connection_string, part) in table {
         let home = Home::new();
         let delivery = delivery(&home, &connection_string);
-        delivery.spool.put(&event(Utc::now())).unwrap();
-        let next = delivery.attempt(&mut delivery_transport(&delivery), Utc::now).unwrap();
-        assert!(matches!(next, Next::At(_)));
-        let said = delivery.memory().last_failure.unwrap();
-        assert!(said.contains(words) && !said.contains("127"), "{said}");
-        assert_eq!(delivery.spool.entries().unwrap().len(), 1);
+        put(&delivery, 1, Utc::now());
+        attempt_fails(&delivery, &mut real_network(&delivery), Utc::now());
+        let reason = delivery.retry_state().last_failure.unwrap();
+        assert!(reason.contains(part) && !reason.contains("127"), "{reason}");
+        assert_eq!(pending(&delivery), 1);
     }
 }
 
@@ -202,31 +308,167 @@ fn d4_a_redirection_is_followed_remembered_and_bounded() {
     first.always(Reply::Redirect(308, format!("{}v2.1/track", second.url())));
     let session = home.session(&first.connection_string(&key), &[]);
     arrived(&second, &key, 1);
+    // The session's thread, which has the connection, may have ended: then the next one asks the first address again.
+    let delivery = delivery(&home, &first.connection_string(&key));
     settle(&session);
-    session.connect(&connection(UsageDataPolicy::On)).unwrap();
-    arrived(&second, &key, 2);
-    assert_eq!(first.requests(), 1, "the session remembers where it was sent");
+    let mut network = real_network(&delivery);
+    for count in 2..4 {
+        put(&delivery, 1, Utc::now());
+        assert_eq!(delivery.attempt(&mut network, Utc::now).unwrap(), Next::Idle);
+        arrived(&second, &key, count);
+    }
+    assert_eq!(first.requests(), 2, "the second request of a connection goes where the first one was accepted");
 
     let circle = Collector::start().unwrap();
     circle.always(Reply::Redirect(307, format!("{}v2.1/track", circle.url())));
     let home = Home::new();
-    let delivery = delivery(&home, &circle.connection_string(&key));
-    delivery.spool.put(&event(Utc::now())).unwrap();
-    assert!(matches!(delivery.attempt(&mut delivery_transport(&delivery), Utc::now).unwrap(), Next::At(_)));
-    assert_eq!((circle.requests(), delivery.spool.entries().unwrap().len()), (6, 1));
+    let delivery = common::delivery(&home, &circle.connection_string(&key));
+    put(&delivery, 1, Utc::now());
+    attempt_fails(&delivery, &mut real_network(&delivery), Utc::now());
+    assert_eq!((circle.requests(), pending(&delivery)), (6, 1));
 }
 
 #[test]
-fn d3_a_request_whose_answer_is_lost_is_sent_twice_at_worst() {
+fn d4_a_relative_redirection_is_followed() {
+    for location in ["/v2/track", "../v2/track", "../v2.1/../v2/./track"] {
+        let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+        collector.script(&[Reply::Redirect(307, location.to_owned())]);
+        let delivery = delivery(&home, &collector.connection_string(&key));
+        put(&delivery, 1, Utc::now());
+        assert_eq!(delivery.attempt(&mut real_network(&delivery), Utc::now).unwrap(), Next::Idle, "{location}");
+        assert_eq!(collector.accepted_for(&key)[0].path, "/v2/track", "{location}");
+    }
+}
+
+/// Case L10: a redirection to where nobody listens, to where nobody answers, and to where events are not accepted.
+#[test]
+fn d4_a_redirection_is_remembered_only_if_it_accepted_events_and_forgotten_when_it_fails() {
+    let nobody = closed_port().unwrap();
+    let unable = Collector::start().unwrap();
+    for unwilling in [Reply::Status(503), Reply::Status(400), Reply::Drop] {
+        unable.script(&[unwilling]);
+    }
+    for target in [nobody.url(), unable.url(), unable.url(), unable.url()] {
+        let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+        collector.script(&[Reply::Redirect(307, format!("{target}v2.1/track"))]);
+        let delivery = delivery(&home, &collector.connection_string(&key));
+        let (mut network, now) = (real_network(&delivery), Utc::now());
+        put(&delivery, 1, now);
+        let next = match delivery.attempt(&mut network, || now).unwrap() {
+            Next::At(time) => time,
+            // A permanent refusal drops the event, and the redirection with it.
+            Next::Idle => now,
+        };
+        put(&delivery, 1, now);
+        assert_eq!(delivery.attempt(&mut network, || next).unwrap(), Next::Idle, "{target}");
+        assert_eq!((collector.requests(), pending(&delivery)), (2, 0), "{target}");
+        assert!(!collector.accepted_for(&key).is_empty(), "{target}");
+    }
+    assert_eq!(unable.requests(), 3);
+
+    // One that accepted events, and fails later.
+    let (home, key) = (Home::new(), key());
+    let (first, second) = (Collector::start().unwrap(), Collector::start().unwrap());
+    first.script(&[Reply::Redirect(308, format!("{}v2.1/track", second.url()))]);
+    second.script(&[Reply::Normal, Reply::Normal, Reply::Status(500)]);
+    let delivery = delivery(&home, &first.connection_string(&key));
+    let (mut network, mut now) = (real_network(&delivery), Utc::now());
+    for requests in [(1, 1), (1, 2), (1, 3), (2, 3)] {
+        put(&delivery, 1, now);
+        if let Next::At(time) = delivery.attempt(&mut network, || now).unwrap() {
+            now = time;
+        }
+        assert_eq!((first.requests(), second.requests()), requests);
+    }
+    assert_eq!((second.accepted_for(&key).len(), first.accepted_for(&key).len(), pending(&delivery)), (2, 2, 0));
+}
+
+/// Case X4: a service that takes four seconds for each redirection. Its fourth one is the last that begins within 15 s; with a
+/// deadline for each request there would be six.
+#[test]
+fn d4_all_redirections_of_a_request_share_one_deadline() {
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", service.local_addr().unwrap());
+    let requests = Arc::new(AtomicUsize::new(0));
+    let (heard, location) = (requests.clone(), format!("{url}v2.1/track"));
+    std::thread::spawn(move || {
+        for stream in service.incoming().map_while(Result::ok) {
+            let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            if head.count() > 0 {
+                heard.fetch_add(1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_secs(4));
+                let response =
+                    format!("HTTP/1.1 307 x\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = (&stream).write_all(response.as_bytes());
+            }
+        }
+    });
+    let home = Home::new();
+    let delivery = delivery(&home, &format!("InstrumentationKey={};IngestionEndpoint={url}", key()));
+    put(&delivery, 1, Utc::now());
+    attempt_fails(&delivery, &mut real_network(&delivery), Utc::now());
+    assert_eq!(delivery.retry_state().last_failure.as_deref(), Some("no response came in time"));
+    let requests = requests.load(Ordering::SeqCst);
+    assert!((1..=4).contains(&requests), "{requests}");
+}
+
+#[test]
+fn d3_a_lost_response_causes_at_most_one_duplicate() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     collector.script(&[Reply::Lost]);
     let delivery = delivery(&home, &collector.connection_string(&key));
-    delivery.spool.put(&event(Utc::now())).unwrap();
-    let mut transport = delivery_transport(&delivery);
-    let Next::At(time) = delivery.attempt(&mut transport, Utc::now).unwrap() else { panic!("it must wait") };
-    assert_eq!(delivery.attempt(&mut transport, || time).unwrap(), Next::Rest);
+    put(&delivery, 1, Utc::now());
+    let mut network = real_network(&delivery);
+    let time = attempt_fails(&delivery, &mut network, Utc::now());
+    assert_eq!(delivery.attempt(&mut network, || time).unwrap(), Next::Idle);
     assert_eq!(collector.accepted_for(&key).len(), 2);
 }
+
+/// Case L6.
+#[test]
+fn d5_an_endpoint_that_was_pasted_with_its_path_is_delivered_to() {
+    for path in ["", "v2/track", "v2/track/", "v2.1/track", "v2.1/track/", "V2/Track"] {
+        let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+        let delivery =
+            delivery(&home, &format!("InstrumentationKey={key};IngestionEndpoint={}{path}", collector.url()));
+        put(&delivery, 1, Utc::now());
+        assert_eq!(delivery.attempt(&mut real_network(&delivery), Utc::now).unwrap(), Next::Idle, "{path}");
+        assert_eq!(arrived(&collector, &key, 1)[0].path, "/v2.1/track", "{path}");
+        // All spellings are one destination.
+        let plain = common::delivery(&home, &collector.connection_string(&key));
+        assert_eq!(plain.spool.folder(), delivery.spool.folder(), "{path}");
+    }
+}
+
+/// Cases L7 and L8 of events that are another version's: one more property, and another format.
+#[test]
+fn e8_events_of_a_later_version_are_left_for_it_until_an_opt_out() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    let now = Utc::now();
+    put(&delivery, 3, now);
+    let folder = delivery.spool.folder();
+    let entries = delivery.spool.entries().unwrap();
+    let content = |index: usize| std::fs::read_to_string(delivery.spool.path(&entries[index])).unwrap();
+    // The name says how long the file is.
+    let longer = content(0).replace("\"OSDescription\":", "\"NewInLaterVersion\":\"x\",\"OSDescription\":");
+    let name = |index: usize| delivery.spool.path(&entries[index]).file_name().unwrap().to_str().unwrap().to_owned();
+    let renamed = name(0).replace(&format!("-{}.v1", content(0).len()), &format!("-{}.v1", longer.len()));
+    let other_format = name(1).replace(".v1.", ".v2.");
+    std::fs::write(folder.join(&renamed), longer).unwrap();
+    std::fs::rename(delivery.spool.path(&entries[1]), folder.join(&other_format)).unwrap();
+    std::fs::remove_file(delivery.spool.path(&entries[0])).unwrap();
+    assert_eq!(delivery.attempt(&mut real_network(&delivery), Utc::now).unwrap(), Next::Idle);
+    assert_eq!(arrived(&collector, &key, 1).len(), collector.received().len());
+    let later = [renamed, other_format].map(|name| folder.join(name));
+    assert!(later.iter().all(|file| file.exists()));
+    std::fs::write(home.paths().settings(), OPT_OUT).unwrap();
+    assert_eq!(delivery.attempt(&mut real_network(&delivery), Utc::now).unwrap(), Next::Idle);
+    assert!(!later.iter().any(|file| file.exists()));
+    assert_eq!(collector.requests(), 1);
+}
+
+const OPT_OUT: &str = r#"{ "ApplicationInsights": { "Enabled": false } }"#;
 
 #[test]
 fn d5_a_dead_proxy_means_no_sending_and_never_a_direct_connection() {
@@ -254,39 +496,62 @@ fn d5_a_dead_proxy_means_no_sending_and_never_a_direct_connection() {
         } else {
             home.session(&destination, variables)
         };
-        wait_until(|| session.state().delivery.last_failure.is_some());
-        let said = session.state().delivery.last_failure.unwrap();
-        assert!(said.contains("proxy"), "{said}");
-        assert!(!said.contains("secret-word") && !said.contains("127.0"), "{said}");
-        assert_eq!(home.spool().entries().unwrap().len(), 1);
+        wait_until(|| session.status().delivery.last_failure.is_some());
+        let reason = session.status().delivery.last_failure.unwrap();
+        assert!(reason.contains("proxy"), "{reason}");
+        assert!(!reason.contains("secret-word") && !reason.contains("127.0"), "{reason}");
+        assert_eq!(home.pending().len(), 1);
     }
     assert_eq!(heard.join().unwrap(), "CONNECT nobody.invalid:443 HTTP/1.1");
 }
 
 #[test]
-fn d5_c10_consent_withdrawn_while_the_server_is_reached_sends_no_byte() {
-    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
-    let delivery = delivery(&home, &collector.connection_string(&key));
-    delivery.spool.put(&event(Utc::now())).unwrap();
-    let settings = home.paths().settings();
-    // The permit is asked when the connection is up and the bytes are ready: that is the moment in which another process
-    // opts out here.
-    let permit = move || {
-        std::fs::write(&settings, r#"{ "ApplicationInsights": { "Enabled": false } }"#).unwrap();
-        Err(NoAnswer::Withdrawn)
-    };
-    let track = delivery.destination.track.clone();
-    let environment = Environment::default();
-    let mut transport =
-        vms_telemetry::transport::Https::new(track, &ProxyChoice::Direct, &environment, std::sync::Arc::new(permit))
-            .unwrap();
-    assert_eq!(delivery.attempt(&mut transport, Utc::now).unwrap(), Next::Rest);
-    assert_eq!(collector.requests(), 0);
-    assert_eq!((delivery.spool.entries().unwrap(), delivery.memory()), (vec![], Memory::default()));
+fn d5_c10_consent_that_is_withdrawn_while_the_server_is_reached_sends_no_byte() {
+    // The gate is asked before the request, before the name is looked up, and when the connection is up and the bytes are
+    // ready. At each of these moments another process opts out.
+    for asked_before in 0..3 {
+        let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+        let delivery = delivery(&home, &collector.connection_string(&key));
+        put(&delivery, 1, Utc::now());
+        let (settings, consent, asked) = (home.paths().settings(), delivery.consent.clone(), AtomicUsize::new(0));
+        let gate = Gate::new(move || {
+            if asked.fetch_add(1, Ordering::SeqCst) == asked_before {
+                std::fs::write(&settings, OPT_OUT).unwrap();
+            }
+            consent.permit()
+        });
+        let mut network = Https::new(delivery.destination.endpoint.clone(), None, gate);
+        assert_eq!(delivery.attempt(&mut network, Utc::now).unwrap(), Next::Idle);
+        assert_eq!((collector.requests(), collector.connections()), (0, u64::from(asked_before == 2)));
+        assert_eq!((pending(&delivery), delivery.retry_state()), (0, RetryState::default()), "{asked_before}");
+    }
+}
+
+/// The same when consent is not sure: what is pending stays, and goes out later.
+#[test]
+fn d5_c10_consent_that_becomes_unsure_while_the_server_is_reached_sends_no_byte_and_loses_nothing() {
+    for asked_before in 0..3 {
+        let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+        let delivery = delivery(&home, &collector.connection_string(&key));
+        put(&delivery, 1, Utc::now());
+        let (consent, asked) = (delivery.consent.clone(), AtomicUsize::new(0));
+        let gate = Gate::new(move || match asked.fetch_add(1, Ordering::SeqCst) == asked_before {
+            true => Err(Closed::Postponed("unsure".to_owned())),
+            false => consent.permit(),
+        });
+        let mut network = Https::new(delivery.destination.endpoint.clone(), None, gate);
+        let now = Utc::now();
+        let next = attempt_fails(&delivery, &mut network, now);
+        assert_eq!((collector.requests(), pending(&delivery)), (0, 1), "{asked_before}");
+        // Not as a failure of the service: there is no back-off.
+        assert_eq!(delivery.retry_state(), RetryState::default(), "{asked_before}");
+        assert_eq!(delivery.attempt(&mut network, || next).unwrap(), Next::Idle);
+        assert_eq!(collector.accepted_for(&key).len(), 1);
+    }
 }
 
 #[test]
-fn d7_a_destination_that_answers_does_not_wait_for_one_that_does_not_and_neither_forgets_its_pause() {
+fn d7_e7_destinations_do_not_wait_for_each_other_and_each_keeps_its_own_back_off() {
     let (home, collector) = (Home::new(), Collector::start().unwrap());
     // The same key elsewhere, and another key in the same place, are other destinations.
     let (nobody, wrong, right) = (closed_port().unwrap(), key(), key());
@@ -295,46 +560,42 @@ fn d7_a_destination_that_answers_does_not_wait_for_one_that_does_not_and_neither
     let failing = destinations.map(|destination| delivery(&home, &destination));
     let working = delivery(&home, &collector.connection_string(&right));
     let now = Utc::now();
-    working.spool.put(&event(now)).unwrap();
-    let mut pauses = Vec::new();
-    for delivery in &failing {
-        let Next::At(time) = delivery.attempt(&mut delivery_transport(delivery), || now).unwrap() else {
-            panic!("no pause")
-        };
-        pauses.push(time);
-    }
-    assert_eq!(working.memory(), Memory::default());
-    assert_eq!(working.attempt(&mut delivery_transport(&working), || now).unwrap(), Next::Rest);
+    failing.iter().chain([&working]).for_each(|delivery| put(delivery, 1, now));
+    let backed_off = failing.each_ref().map(|delivery| attempt_fails(delivery, &mut real_network(delivery), now));
+    assert_eq!(working.retry_state(), RetryState::default());
+    assert_eq!(working.attempt(&mut real_network(&working), || now).unwrap(), Next::Idle);
     assert_eq!((collector.requests(), collector.accepted_for(&right).len()), (2, 1));
-    assert_eq!(working.memory().last_sent, Some(now.timestamp()));
-    // Each still knows its own pause.
-    working.spool.put(&event(now)).unwrap();
-    for (delivery, pause) in failing.iter().zip(pauses) {
-        assert_eq!(delivery.attempt(&mut delivery_transport(delivery), || now).unwrap(), Next::At(pause));
-        assert_eq!(delivery.memory().failures, 1);
+    assert_eq!(working.retry_state().last_sent, Some(now.timestamp()));
+    // Each still knows its own back-off, and has its own event.
+    for (delivery, until) in failing.iter().zip(backed_off) {
+        assert_eq!(attempt_fails(delivery, &mut real_network(delivery), now), until);
+        assert_eq!((delivery.retry_state().failures, pending(delivery)), (1, 1));
     }
     assert_eq!(collector.requests(), 2);
-    let text = std::fs::read_to_string(home.paths().spool().join("delivery.json")).unwrap();
-    assert!(!text.contains("127.0.0.1") && !text.contains(&right), "{text}");
+    for file in home.files() {
+        let text = std::fs::read_to_string(home.path().join(&file)).unwrap();
+        for secret in ["127.0.0.1", &right, &wrong] {
+            assert!(!file.contains(secret) && !text.contains(secret), "{file}: {text}");
+        }
+    }
 }
 
+/// Case L8: a session with another connection string leaves what is not its own.
 #[test]
-fn d7_d2_of_many_destinations_only_the_latest_are_remembered() {
-    let home = Home::new();
-    let start = Utc::now();
-    home.spool().put(&event(start)).unwrap();
-    let mut sizes = Vec::new();
-    for second in 0..100 {
-        let now = start + TimeDelta::seconds(second);
-        let delivery = delivery(&home, &format!("InstrumentationKey={}", key()));
-        let mut network = BlackHole { attempts: Vec::new(), now };
-        for _ in 0..2 {
-            delivery.attempt(&mut network, || now).unwrap();
-        }
-        assert_eq!(network.attempts.len(), 1);
-        sizes.push(std::fs::metadata(home.paths().spool().join("delivery.json")).unwrap().len());
-    }
-    assert!(sizes.iter().all(|size| *size <= 4_096), "{sizes:?}");
+fn e7_each_event_goes_to_the_destination_that_it_was_recorded_for_and_to_no_other() {
+    let (home, collector, keys) = (Home::new(), Collector::start().unwrap(), [key(), key()]);
+    let [first, second] = keys.each_ref().map(|key| collector.connection_string(key));
+    let recorded = delivery(&home, &first);
+    put(&recorded, 3, Utc::now());
+    let session = home.session(&second, &[]);
+    session.connect(&connection(UsageDataPolicy::On)).unwrap();
+    arrived(&collector, &keys[1], 2);
+    settle(&session);
+    assert_eq!((collector.received().len(), pending(&recorded)), (2, 3));
+    let session = home.session(&first, &[]);
+    arrived(&collector, &keys[0], 4);
+    settle(&session);
+    assert_eq!((collector.received().len(), home.pending().len()), (6, 0));
 }
 
 /// A network where nothing answers, which counts the attempts.
@@ -343,10 +604,10 @@ struct BlackHole {
     now: DateTime<Utc>,
 }
 
-impl Transport for BlackHole {
-    fn post(&mut self, _: &[u8]) -> Result<Answer, NoAnswer> {
+impl PostEvents for BlackHole {
+    fn post(&mut self, _: &[u8]) -> Result<Response, NoResponse> {
         self.attempts.push(self.now);
-        Err(NoAnswer::Failed("no answer came in time".to_owned()))
+        Err(NoResponse::Failed("no response came in time".to_owned()))
     }
 }
 
@@ -365,7 +626,7 @@ fn d7_an_import_a_minute_for_a_month_makes_at_most_an_attempt_an_hour() {
             delivery.spool.put(&event(network.now)).unwrap();
         }
         let now = network.now;
-        assert!(matches!(delivery.attempt(&mut network, || now).unwrap(), Next::At(_)));
+        attempt_fails(&delivery, &mut network, now);
     }
     let day = |day: i64| {
         let (from, to) = (start + TimeDelta::days(day), start + TimeDelta::days(day + 1));
@@ -384,8 +645,8 @@ struct Deadly {
     now: DateTime<Utc>,
 }
 
-impl Transport for Deadly {
-    fn post(&mut self, _: &[u8]) -> Result<Answer, NoAnswer> {
+impl PostEvents for Deadly {
+    fn post(&mut self, _: &[u8]) -> Result<Response, NoResponse> {
         self.attempts.push(self.now);
         // Leaves the disk as the death of the process does, and the lock free; nobody is to read about it.
         std::panic::resume_unwind(Box::new("the process ends"));
@@ -408,18 +669,18 @@ fn d7_attempts_that_their_process_does_not_survive_count_as_well() {
     let first_day = network.attempts.iter().filter(|time| **time < start + TimeDelta::days(1)).count();
     let second_day = network.attempts.len() - first_day;
     assert!(first_day <= 33 && (12..=24).contains(&second_day), "{first_day} and {second_day}");
-    assert!(delivery.memory().last_failure.unwrap().contains("ended"));
+    assert!(delivery.retry_state().last_failure.unwrap().contains("ended"));
     // One such death alone makes nobody wait (D3), and an answer forgets them all.
     let collector = Collector::start().unwrap();
     let home = Home::new();
-    let delivery = self::delivery(&home, &collector.connection_string(&key()));
+    let delivery = common::delivery(&home, &collector.connection_string(&key()));
     for _ in 0..3 {
         delivery.spool.put(&event(start)).unwrap();
         let process = std::panic::AssertUnwindSafe(|| delivery.attempt(&mut network, || start));
         assert!(std::panic::catch_unwind(process).is_err());
-        assert_eq!(delivery.attempt(&mut delivery_transport(&delivery), || start).unwrap(), Next::Rest);
+        assert_eq!(delivery.attempt(&mut real_network(&delivery), || start).unwrap(), Next::Idle);
     }
-    assert_eq!(delivery.memory(), Memory { last_sent: Some(start.timestamp()), ..Memory::default() });
+    assert_eq!(delivery.retry_state(), RetryState { last_sent: Some(start.timestamp()), ..RetryState::default() });
 }
 
 #[test]
@@ -432,7 +693,7 @@ fn d6_d2_a_site_off_the_network_for_ninety_days_loses_nothing() {
     for third in 0..89 * 3 {
         network.now = end - TimeDelta::days(89) + TimeDelta::hours(8 * third);
         let event = event(network.now);
-        recorded.push((event.session(), timestamp(event.time())));
+        recorded.push((event.ids().1.to_string(), timestamp(event.time)));
         delivery.spool.put(&event).unwrap();
         let now = network.now;
         delivery.attempt(&mut network, || now).unwrap();
@@ -442,7 +703,7 @@ fn d6_d2_a_site_off_the_network_for_ninety_days_loses_nothing() {
             .sum();
         assert!(bytes <= BYTE_LIMIT);
     }
-    let mut transport = delivery_transport(&delivery);
+    let mut transport = real_network(&delivery);
     let mut now = end;
     while let Next::At(time) = delivery.attempt(&mut transport, || now).unwrap() {
         now = time;
@@ -467,8 +728,8 @@ fn d7_a_clock_that_jumps_years_does_not_stop_delivery() {
     delivery.spool.put(&event(ahead)).unwrap();
     let mut network = BlackHole { attempts: Vec::new(), now: ahead };
     delivery.attempt(&mut network, || ahead).unwrap();
-    // It is right again: the pause of the future does not count, and the event goes out as of now.
-    assert_eq!(delivery.attempt(&mut delivery_transport(&delivery), || now).unwrap(), Next::Rest);
+    // It is right again: the back-off of the future does not count, and the event goes out as of now.
+    assert_eq!(delivery.attempt(&mut real_network(&delivery), || now).unwrap(), Next::Idle);
     assert_eq!(arrived(&collector, &key, 1)[0].envelope["time"], timestamp(now));
 }
 
@@ -491,8 +752,8 @@ fn d2_d7_a_clock_that_jumps_back_and_forth_breaks_nothing_and_nothing_grows() {
     assert!(sizes.sum::<u64>() <= BYTE_LIMIT);
     let now = start + TimeDelta::days(1);
     delivery.spool.put(&event(now)).unwrap();
-    let mut transport = delivery_transport(&delivery);
-    assert_eq!(delivery.attempt(&mut transport, || now).unwrap(), Next::Rest);
+    let mut transport = real_network(&delivery);
+    assert_eq!(delivery.attempt(&mut transport, || now).unwrap(), Next::Idle);
     assert_eq!(delivery.spool.entries().unwrap(), []);
     let received = collector.received();
     assert!(!received.is_empty());
@@ -510,24 +771,30 @@ fn contents(folder: &Path) -> BTreeMap<OsString, Option<Vec<u8>>> {
 #[test]
 fn d2_c3_a_spool_full_of_other_peoples_files_sends_ours_and_touches_none_of_theirs() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
-    let spool = home.paths().spool();
+    let spool = home.spool(&collector.connection_string(&key)).folder().to_owned();
     std::fs::create_dir_all(spool.join("a folder.json")).unwrap();
     for index in 0..500 {
         std::fs::write(spool.join(format!("{index}.json")), "{}").unwrap();
     }
     // Folders whose names are those of the oldest event, and of what a dying process leaves behind.
     let id = "0123456789abcdef".repeat(2);
-    for name in [format!("{:018}-{id}-5.json", 1), format!(".{id}.tmp")] {
+    for name in [format!("{:018}-{id}-5.v1.json", 1), format!(".vms-{id}.tmp")] {
         std::fs::create_dir_all(spool.join(name).join("inside")).unwrap();
     }
-    for name in [".mine.tmp", "delivery.json.bak", "000000000000000001.json"] {
+    for name in [".mine.tmp", "retry.json.bak", "000000000000000001.v1.json"] {
         std::fs::write(spool.join(name), "mine").unwrap();
     }
     #[cfg(unix)]
     {
         use std::os::unix::ffi::OsStringExt;
-        std::os::unix::fs::symlink("/dev/null", spool.join(format!("{:018}-{id}-7.json", 1))).unwrap();
+        std::os::unix::fs::symlink("/dev/null", spool.join(format!("{:018}-{id}-7.v1.json", 1))).unwrap();
         std::fs::write(spool.join(OsString::from_vec(b"\xFF.json".to_vec())), "mine").unwrap();
+    }
+    // Beside the folders of destinations, and in a folder that is none.
+    let other = spool.parent().unwrap().join("other");
+    std::fs::create_dir(&other).unwrap();
+    for folder in [&other, spool.parent().unwrap()] {
+        std::fs::write(folder.join(format!("{:018}-{id}-4.v1.json", 1)), "mine").unwrap();
     }
     let theirs = contents(&spool);
     let session = home.session(&collector.connection_string(&key), &[]);
@@ -540,9 +807,10 @@ fn d2_c3_a_spool_full_of_other_peoples_files_sends_ours_and_touches_none_of_thei
     arrived(&collector, &key, 2);
     settle(&session);
     let mut left = contents(&spool);
-    assert!(left.remove(OsStr::new("delivery.json")).is_some() && left.remove(OsStr::new("sender.lock")).is_some());
+    assert!(left.remove(OsStr::new("retry.json")).is_some() && left.remove(OsStr::new("sender.lock")).is_some());
     assert_eq!(left, theirs);
-    assert_eq!((collector.received().len(), session.state().failure), (2, None));
+    assert_eq!((contents(&other).len(), contents(spool.parent().unwrap()).len()), (1, 3));
+    assert_eq!((collector.received().len(), session.status().failure), (2, None));
 }
 
 /// What nobody may change, not even root.
@@ -555,7 +823,7 @@ impl Immutable {
         let status = std::process::Command::new("chattr").arg("+i").arg(&path).status();
         let made = status.is_ok_and(|status| status.success()).then_some(Self(path));
         if made.is_none() {
-            println!("not tested: this file system has no immutable files, or the user may not make one");
+            common::skip("this file system has no immutable files, or the user may not make one");
         }
         made
     }
@@ -577,7 +845,7 @@ fn d3_a_spool_that_nothing_can_be_removed_from_is_not_sent_again_and_again() {
     delivery.spool.put(&event(Utc::now())).unwrap();
     std::fs::write(delivery.spool.folder().join("sender.lock"), "").unwrap();
     let Some(_immutable) = Immutable::make(delivery.spool.folder().to_owned()) else { return };
-    assert!(delivery.attempt(&mut delivery_transport(&delivery), Utc::now).is_err());
+    assert!(delivery.attempt(&mut real_network(&delivery), Utc::now).is_err());
     assert_eq!(collector.requests(), 0);
 }
 
@@ -591,13 +859,10 @@ fn d2_an_event_that_cannot_be_removed_holds_up_no_other() {
     delivery.spool.put(&event(now - TimeDelta::days(91))).unwrap();
     let oldest = std::fs::read_dir(delivery.spool.folder()).unwrap().next().unwrap().unwrap().path();
     let Some(immutable) = Immutable::make(oldest) else { return };
-    let put = |index| delivery.spool.put(&event(now + TimeDelta::microseconds(index)));
-    let stored = (0..EVENT_LIMIT as i64 + 2).map(put).filter(Result::is_ok).count();
-    let waiting = delivery.spool.entries().unwrap().len();
-    let outcome = delivery.attempt(&mut delivery_transport(&delivery), || now);
-    let left = delivery.spool.entries().unwrap().len();
+    put(&delivery, EVENT_LIMIT as i64 + 2, now);
+    let outcome = delivery.attempt(&mut real_network(&delivery), || now);
+    let left = pending(&delivery);
     drop(immutable);
-    assert_eq!((stored, waiting), (EVENT_LIMIT + 2, EVENT_LIMIT));
-    assert_eq!((outcome.unwrap(), left), (Next::Rest, 1));
+    assert_eq!((outcome.unwrap(), left), (Next::Idle, 1));
     assert_eq!(collector.accepted_for(&key).len(), EVENT_LIMIT - 1);
 }

@@ -1,11 +1,13 @@
-//! A process ends, or unloads the library, at once, whatever the background thread does. The order of events shows it:
-//! the process is gone while that which the thread waits for has not happened yet. No stopwatch.
+//! A process ends, or unloads the library, at once, whatever the background thread does. The order of events shows it: the process
+//! has ended before the thread got what it waits for. Nothing is timed.
 
 mod common;
 
 use common::native::{Host, compile, program};
-use common::{Home, PATIENCE, key};
+use common::{Home, PATIENCE, key, wait_until};
 use vms_collector::{Collector, Reply};
+use vms_telemetry::destination::Destination;
+use vms_telemetry::paths::Paths;
 
 /// The ways in which a host ends.
 const ENDS: [&str; 3] = ["exit", "return", "unload"];
@@ -52,16 +54,23 @@ fn s4_d8_a_process_ends_while_its_thread_sleeps() {
 
 #[test]
 fn s4_d8_a_process_ends_while_its_thread_waits_for_a_lock() {
-    for way in ENDS {
+    for (way, is_of_settings) in ENDS.into_iter().zip([true, false].into_iter().cycle()) {
         let (home, collector) = (Home::new(), Collector::start().unwrap());
         let path = compile("host", home.path());
-        let mut command = program(&path, &home, &collector.connection_string(&key()));
-        let folder = if cfg!(windows) { "LOCALAPPDATA" } else { "XDG_DATA_HOME" };
-        let spool = home.path().join(folder).join("Milestone/MilestonePSTools/spool");
+        let connection_string = collector.connection_string(&key());
+        let mut command = program(&path, &home, &connection_string);
+        let folder = home.path().join(if cfg!(windows) { "LOCALAPPDATA" } else { "XDG_DATA_HOME" });
+        let paths = Paths::new(&folder, &folder);
+        let spool = paths.spool().join(connection_string.parse::<Destination>().unwrap().fingerprint());
         std::fs::create_dir_all(&spool).unwrap();
-        let lock = std::fs::File::create(spool.join("sender.lock")).unwrap();
+        let lock = if is_of_settings { paths.settings_lock() } else { spool.join("sender.lock") };
+        let lock = std::fs::File::create(lock).unwrap();
         lock.lock().unwrap();
         let mut host = Host::start(&mut command);
+        if is_of_settings {
+            // Stored when a request begins; then consent is asked, under that lock.
+            wait_until(|| spool.join("retry.json").exists());
+        }
         end(&mut host, way);
         // This process still holds the lock, so nothing was sent.
         assert_eq!(collector.connections(), 0, "{way}");

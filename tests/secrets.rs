@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use common::child::{self, Host};
 use common::{Home, arrived, key};
 use serde_json::Value;
-use vms_collector::Collector;
+use vms_collector::{Collector, closed_port};
 
 #[test]
 #[ignore = "a child process of the other tests"]
@@ -176,13 +176,116 @@ fn e5_d5_nothing_planted_is_written_where_proxy_and_service_fail() {
     let home = Home::new();
     let destination = format!("InstrumentationKey={};IngestionEndpoint=https://{SERVER}/", key());
     let said = live(&home, &destination, Some(&format!("http://{USER_NAME}:{PASSWORD}@127.0.0.1:{port}")));
-    assert_eq!(said[3], "the proxy did not open a way");
+    assert_eq!(said[3], "the proxy did not connect to the server (HTTP 403)");
     // The request to the proxy has to name the server; nothing else holds it.
     assert!(refusing.join().unwrap().starts_with(&format!("CONNECT {SERVER}:443 ")));
     search("what the user is told", said.join("\n").as_bytes());
     let files = search_files(&home);
-    assert!(files.iter().any(|file| file.ends_with("delivery.json")), "{files:?}");
-    assert_eq!(home.spool().entries().unwrap().len(), 9);
+    assert!(files.iter().any(|file| file.ends_with("/retry.json")), "{files:?}");
+    assert_eq!(home.pending().len(), 9);
+}
+
+/// Texts that a confused or hostile host or server may hand over (V1, V2), each with something that must not leave.
+fn hostile() -> Vec<String> {
+    let long = |text: &str| text.repeat(8_192 / text.len());
+    let texts = [
+        &format!("https://{SERVER}/ {DOMAIN}\\{USER_NAME} 10.1.2.3"),
+        &format!("build of {USER_NAME}@{HOST_NAME}"),
+        &format!("\u{1B}[31m{HOST_NAME}"),
+        &format!("{HOST_NAME}\r\n{USER_NAME}"),
+        &format!("\u{202E}{HOST_NAME}"),
+        &format!("{HOST_NAME}:8081"),
+        &format!("/home/{USER_NAME}"),
+        &format!("C:\\Users\\{USER_NAME}"),
+        &format!("XProtect {SITE}"),
+        &format!("XProtect {{{}}}", SITE.replace('-', "").to_lowercase()),
+        "XProtect on 10.1.2.3",
+        "XProtect on fe80::1",
+        &long(HOST_NAME),
+        &long("\u{1D5B7}"),
+        &long("\""),
+    ];
+    texts.map(str::to_owned).to_vec()
+}
+
+/// V1, V2: each text that a host chooses, in every place at once. What does not fit is left out, and the whole envelope is what it is
+/// without.
+#[test]
+fn e6_v1_v2_texts_that_hold_more_than_a_name_or_a_version_are_left_out() {
+    let (nobody, instrumentation) = (closed_port().unwrap(), key());
+    let envelopes = |text: Option<&str>| -> Vec<Value> {
+        let home = Home::new();
+        let variables: Vec<_> = text.map(|text| (child::EVERY_TEXT, text)).into_iter().collect();
+        let destination = nobody.connection_string(&instrumentation);
+        let mut host = Host::start(&mut child::command(&home, &destination, &variables));
+        assert_eq!(host.ask("init awaiting"), "0");
+        assert_eq!(host.ask("log true"), "0");
+        assert_eq!(host.ask("connect"), "0");
+        assert_eq!(host.ask("disconnect"), "0");
+        host.end();
+        search_files(&home);
+        let events = home.events();
+        let envelope = |event| vms_telemetry::envelope::envelope(event, instrumentation.parse().unwrap(), event.time);
+        events.iter().map(|event| serde_json::from_str(&envelope(event).to_string()).unwrap()).collect()
+    };
+    let fitting = envelopes(Some("26.2.1+abc"));
+    let versions = ["AssemblyVersion", "ProductVersion", "ProductName", "OSDescription", "FrameworkDescription"];
+    for text in hostile() {
+        let hostile = envelopes(Some(&text));
+        assert_eq!(hostile.len(), 3);
+        for (hostile, fitting) in hostile.iter().zip(&fitting) {
+            search("an envelope", hostile.to_string().as_bytes());
+            no_address(hostile);
+            assert!(hostile.to_string().len() <= 4_096);
+            let names = |value: &Value, path: &str| -> Vec<String> {
+                value.pointer(path).unwrap().as_object().unwrap().keys().cloned().collect()
+            };
+            let (properties, tags) = ("/data/baseData/properties", "/tags");
+            let mut expected = names(fitting, properties);
+            expected.retain(|name| !versions.contains(&name.as_str()));
+            assert_eq!(names(hostile, properties), expected, "{text:.60}");
+            let mut expected = names(fitting, tags);
+            expected.retain(|name| name != "ai.application.ver");
+            assert_eq!(names(hostile, tags), expected, "{text:.60}");
+            for rest in ["/data/baseData/name", "/data/baseData/ver", "/iKey", "/name", "/data/baseType"] {
+                assert_eq!(hostile.pointer(rest), fitting.pointer(rest), "{text:.60}");
+            }
+        }
+    }
+    // The test can tell: what fits is there.
+    assert_eq!(fitting[1].pointer("/data/baseData/properties/ProductName").unwrap(), "26.2.1+abc");
+    assert_eq!(fitting[0].pointer("/tags/ai.application.ver").unwrap(), "26.2.1+abc");
+}
+
+/// V4: a folder lies in the way of the file whose name has the site's id, or the system cannot read it.
+#[test]
+fn e5_v4_an_error_about_a_sites_file_does_not_name_the_site() {
+    let nobody = closed_port().unwrap();
+    for is_folder in [true, false] {
+        let home = Home::new();
+        let (command, file) = (
+            child::command(&home, &nobody.connection_string(&key()), &[]),
+            home.paths().site_id(SITE.parse().unwrap()),
+        );
+        std::fs::create_dir_all(home.paths().folder()).unwrap();
+        let mut command = match is_folder {
+            true => {
+                std::fs::create_dir_all(file.join("in the way")).unwrap();
+                command
+            }
+            #[cfg(target_os = "linux")]
+            false => child::faulty(&command, "openat", "EIO", &[file]),
+            #[cfg(not(target_os = "linux"))]
+            false => return,
+        };
+        let mut host = Host::start(&mut command);
+        assert_eq!(host.ask("init awaiting"), "0");
+        assert_eq!(host.ask(&format!("connect-site {SITE}")), "0");
+        let failure = host.ask("text 8");
+        search("the last failure", failure.replace(&*home.path().to_string_lossy(), "").as_bytes());
+        assert!(failure.contains("site-<id>.uuid"), "{failure}");
+        host.end();
+    }
 }
 
 #[test]

@@ -4,16 +4,17 @@ mod common;
 
 use std::sync::Barrier;
 
-use common::{Home, arrived, connection, key, settle, wait_until};
-use vms_collector::Collector;
+use common::{Home, arrived, connection, key, settle, start_on, wait_until};
+use vms_collector::{Collector, closed_port};
+use vms_telemetry::consent::Verdict;
 use vms_telemetry::event::timestamp;
+use vms_telemetry::proxy::ProxyChoice;
 use vms_telemetry::session::{Change, Outcome, Session, UsageDataPolicy};
-use vms_telemetry::transport::ProxyChoice;
 
 /// Waits for the first attempt of a session that reaches nobody, and lets the next one come at once.
-fn forget_failures(home: &Home, session: &Session) {
-    wait_until(|| session.state().delivery.failures > 0);
-    std::fs::remove_file(home.paths().spool().join("delivery.json")).unwrap();
+fn forget_failures(home: &Home, destination: &str, session: &Session) {
+    wait_until(|| session.status().delivery.failures > 0);
+    std::fs::remove_file(home.spool(destination).folder().join("retry.json")).unwrap();
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn e3_a_connection_that_is_not_closed_sends_nothing() {
     assert_eq!(names, ["NewSession", "NewVmsSession"]);
     settle(&session);
     drop(session);
-    assert_eq!(home.spool().entries().unwrap(), []);
+    assert!(home.pending().is_empty());
 }
 
 /// E4, the library's part: a host that closes the open connection before the next one sees both reported, in this order.
@@ -117,23 +118,21 @@ fn s5_c1_c2_an_opted_out_session_touches_nothing() {
         assert_eq!(home.files(), Vec::<String>::new());
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
         assert_eq!(collector.connections(), 0);
-        assert!(session.state().telemetry.words.contains(if variable.0 == "DO_NOT_TRACK" {
-            "DO_NOT_TRACK"
-        } else {
-            "Enabled"
-        }));
+        let reason = session.status().telemetry.reason;
+        assert!(reason.contains(variable.0), "{reason}");
     }
 }
 
 #[test]
 fn s4_d1_what_could_not_be_sent_goes_out_with_a_later_session() {
-    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
-    let nobody = Collector::start().unwrap().connection_string(&key);
-    let first = home.session(&nobody, &[]);
-    assert_eq!(home.spool().entries().unwrap().len(), 1);
-    forget_failures(&home, &first);
+    let (home, nobody, key) = (Home::new(), closed_port().unwrap(), key());
+    let destination = nobody.connection_string(&key);
+    let first = home.session(&destination, &[]);
+    assert_eq!(home.pending().len(), 1);
+    forget_failures(&home, &destination, &first);
     drop(first);
-    let second = home.session(&collector.connection_string(&key), &[]);
+    let collector = start_on(nobody);
+    let second = home.session(&destination, &[]);
     let received = arrived(&collector, &key, 2);
     let sessions: Vec<_> =
         received.iter().map(|item| item.envelope["tags"]["ai.session.id"].as_str().unwrap().to_owned()).collect();
@@ -156,15 +155,15 @@ fn c3_c4_a_choice_holds_when_the_call_returns() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let nobody = Collector::start().unwrap().connection_string(&key);
     let session = home.session(&nobody, &[]);
-    forget_failures(&home, &session);
+    forget_failures(&home, &nobody, &session);
     let change = |telemetry| Change { telemetry: Some(telemetry), ..Change::default() };
     session.set_config(change(false)).unwrap();
-    assert_eq!(home.spool().entries().unwrap(), []);
+    assert!(home.pending().is_empty());
     assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Off);
-    assert_eq!(home.spool().entries().unwrap(), []);
+    assert!(home.pending().is_empty());
     let later = home.session(&collector.connection_string(&key), &[]);
-    assert!(!later.state().telemetry.on);
-    assert_eq!(home.spool().entries().unwrap(), []);
+    assert!(later.status().telemetry.verdict == Verdict::Off);
+    assert!(home.pending().is_empty());
     later.set_config(change(true)).unwrap();
     arrived(&collector, &key, 1);
     later.set_config(change(true)).unwrap();
@@ -178,10 +177,10 @@ fn c6_c7_the_policy_of_the_vms_decides() {
     let session = home.session(&collector.connection_string(&key), &[]);
     let (number, outcome) = session.connect(&connection(UsageDataPolicy::Unknown)).unwrap();
     assert_eq!((outcome, session.disconnect(number).unwrap()), (Outcome::Off, Outcome::Off));
-    assert!(session.state().telemetry.on);
+    assert_eq!(session.status().telemetry.verdict, Verdict::On);
     assert_eq!(session.connect(&connection(UsageDataPolicy::Off)).unwrap().1, Outcome::Off);
-    assert!(!session.state().telemetry.on);
-    assert!(!home.session(&collector.connection_string(&key), &[]).state().telemetry.on);
+    assert_eq!(session.status().telemetry.verdict, Verdict::Off);
+    assert!(!home.session(&collector.connection_string(&key), &[]).status().telemetry.is_on());
 }
 
 #[test]
@@ -209,9 +208,9 @@ fn d5_a_connection_string_that_cannot_be_used_turns_telemetry_off_and_says_why()
         &collector.connection_string(&key),
         &[("VMS_ApplicationInsights__ConnectionString", "InstrumentationKey=x")],
     );
-    let state = session.state();
-    assert!(!state.telemetry.on);
-    assert!(state.telemetry.words.contains("VMS_ApplicationInsights__ConnectionString"), "{}", state.telemetry.words);
+    let state = session.status();
+    assert_eq!(state.telemetry.verdict, Verdict::Off);
+    assert!(state.telemetry.reason.contains("VMS_ApplicationInsights__ConnectionString"), "{}", state.telemetry.reason);
     assert_eq!(home.files(), Vec::<String>::new());
     assert_eq!(collector.connections(), 0);
 }
@@ -222,7 +221,7 @@ fn s3_a_profile_that_cannot_be_written_to_costs_only_the_telemetry() {
     std::fs::write(home.path().join("local"), "a file where the folder should be").unwrap();
     let session = home.session(&collector.connection_string(&key), &[]);
     assert!(session.connect(&connection(UsageDataPolicy::On)).is_err());
-    assert!(session.state().failure.unwrap().contains("cannot create"));
+    assert!(session.status().failure.unwrap().contains("cannot create"));
     assert_eq!(collector.connections(), 0);
 }
 

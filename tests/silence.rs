@@ -1,4 +1,4 @@
-//! Off means silent: what a process does to the system after somebody said no.
+//! Off means silent: what a process does to the system after an opt-out, or while that cannot be found out.
 
 mod common;
 
@@ -14,32 +14,50 @@ fn a_child_in_its_role() {
     child::serve();
 }
 
-/// A way of saying no: what stands in the environment, and what in the settings file.
-type No = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
+/// A way to opt out: what stands in the environment, and what in the settings file.
+type OptOut = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
 
-const NOES: [No; 8] = [
+const OPT_OUTS: &[OptOut] = &[
     ("the variable says false", &[("vms_applicationinsights__ENABLED", "False")], None),
+    // A shell cannot set it; `env` and services can.
+    ("the variable with a colon", &[("VMS_ApplicationInsights:Enabled", "false")], None),
     ("the variable says neither", &[("VMS_ApplicationInsights__Enabled", "perhaps")], None),
     ("DO_NOT_TRACK", &[("DO_NOT_TRACK", "1")], None),
-    ("the user said no", &[], Some(r#"{"ApplicationInsights":{"Enabled":false}}"#)),
-    ("the user said no, as text", &[], Some(r#"{"applicationInsights":{"enabled":"False"}}"#)),
-    ("a VMS forbids it", &[], Some(r#"{"ApplicationInsights":{"Enabled":false,"DisabledBy":"VmsPolicy"}}"#)),
-    ("a broken settings file", &[], Some("{ \"ApplicationInsights\": ")),
+    ("the user opted out", &[], Some(r#"{"ApplicationInsights":{"Enabled":false}}"#)),
+    ("the user opted out, as text", &[], Some(r#"{"applicationInsights":{"enabled":"False"}}"#)),
+    ("the user opted out, flat", &[], Some(r#"{"ApplicationInsights:Enabled":false}"#)),
+    ("a VMS opted out", &[], Some(r#"{"ApplicationInsights":{"Enabled":false,"DisabledBy":"VmsPolicy"}}"#)),
     ("an unusable destination", &[("VMS_ApplicationInsights__ConnectionString", "InstrumentationKey=x")], None),
+    #[cfg(unix)]
+    ("no folder", &[("HOME", "~"), ("XDG_DATA_HOME", ""), ("XDG_STATE_HOME", "")], None),
 ];
 
-/// Does all that a host can do; the raw log is wanted.
-fn live(command: &mut Command, says_no: bool) {
+/// Ways to be unsure.
+const UNSURE: &[OptOut] = &[
+    ("a broken settings file", &[], Some("{ \"ApplicationInsights\": ")),
+    ("an empty settings file", &[("VMS_ApplicationInsights__Enabled", "true")], Some("")),
+];
+
+/// Does all that a host can do; the telemetry log is wanted. `status` is what calls that record return.
+fn live(command: &mut Command, status: &str) {
+    let (verdict, policy) = match status {
+        "0" => ("on", "1"),
+        // A connection to a VMS that opts out as well: there is nothing to switch off any more.
+        "1" => ("off", "2"),
+        // A VMS that opts out would be obeyed.
+        _ => ("unsure", "1"),
+    };
     let mut host = Host::start(command);
     host.ask("mark begin");
-    let done = if says_no { "1" } else { "0" };
-    assert_eq!(host.ask("init"), done);
-    assert_eq!(host.ask("connect"), done);
-    assert_eq!(host.ask("disconnect"), done);
-    // A connection to a VMS that forbids it: there is nothing to switch off any more.
-    assert_eq!(host.ask(if says_no { "connect-policy 2" } else { "connect-policy 1" }), done);
+    assert_eq!(host.ask("init"), status);
+    assert_eq!(host.ask("connect"), status);
+    // A connection of which nothing is sent is closed without an event.
+    assert_eq!(host.ask("disconnect"), if status == "0" { "0" } else { "1" });
+    assert_eq!(host.ask(&format!("connect-policy {policy}")), status);
+    assert_eq!(host.ask("hold true"), "0");
+    assert_eq!(host.ask("hold false"), "0");
     assert_eq!(host.ask("proxy"), "0");
-    assert!(host.ask("config").starts_with(if says_no { "off" } else { "on" }));
+    assert!(host.ask("config").starts_with(verdict));
     host.ask("settle");
     host.ask("mark end");
     host.end();
@@ -54,12 +72,18 @@ fn profile(settings: Option<&str>) -> (Home, Vec<String>) {
     (home, files)
 }
 
+/// All ways, with the status that calls return.
+fn ways() -> impl Iterator<Item = (&'static str, OptOut)> {
+    let with = |status| move |way: &OptOut| (status, *way);
+    OPT_OUTS.iter().map(with("1")).chain(UNSURE.iter().map(with("2")))
+}
+
 #[test]
-fn c9_s5_whoever_says_no_finds_nothing_written_and_nobody_called() {
-    for (way, variables, settings) in NOES {
+fn c9_s5_with_telemetry_off_or_unsure_nothing_is_written_and_nobody_called() {
+    for (status, (way, variables, settings)) in ways() {
         let ((home, before), collector) = (profile(settings), Collector::start().unwrap());
         let logged = [variables, &[("VMS_ApplicationInsights__IncludeInLogs", "true")]].concat();
-        live(&mut child::command(&home, &collector.connection_string(&key()), &logged), true);
+        live(&mut child::command(&home, &collector.connection_string(&key()), &logged), status);
         assert_eq!(home.files(), before, "{way}");
         let now = std::fs::read_to_string(home.paths().settings()).ok();
         assert_eq!(now.as_deref(), settings, "{way}");
@@ -68,11 +92,11 @@ fn c9_s5_whoever_says_no_finds_nothing_written_and_nobody_called() {
     }
 }
 
-/// Runs a host under `strace` and gives the system calls that it made between the marks.
+/// Runs a host under `strace` and returns the system calls that it made between the marks.
 #[cfg(target_os = "linux")]
-fn trace(home: &Home, host: &Command, says_no: bool) -> Vec<String> {
+fn trace(home: &Home, host: &Command, status: &str) -> Vec<String> {
     let file = home.path().join("trace");
-    live(&mut child::traced(host, "trace=%file,%network,%process", &file), says_no);
+    live(&mut child::traced(host, "trace=%file,%network,%process", &file), status);
     let calls = std::fs::read_to_string(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
     let between = calls.lines().skip_while(|line| !line.contains("/vms-mark-begin")).skip(1);
@@ -81,7 +105,7 @@ fn trace(home: &Home, host: &Command, says_no: bool) -> Vec<String> {
     between
 }
 
-/// Tells whether a system call only looks at something: all others change something, start something or call someone.
+/// Returns whether a system call only looks at something: all others change something, start something or call someone.
 #[cfg(target_os = "linux")]
 fn only_looks(call: &str) -> bool {
     // "1234  openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3"; the rest of a call that was interrupted is no call.
@@ -102,12 +126,12 @@ fn only_looks(call: &str) -> bool {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn c9_s5_whoever_says_no_sees_no_socket_no_thread_and_no_file_opened_for_writing() {
+fn c9_s5_with_telemetry_off_or_unsure_there_is_no_socket_no_thread_and_no_file_opened_for_writing() {
     let nobody = vms_collector::closed_port().unwrap();
-    for (way, variables, settings) in NOES {
+    for (status, (way, variables, settings)) in ways() {
         let (home, _) = profile(settings);
         let command = child::command(&home, &nobody.connection_string(&key()), variables);
-        let loud: Vec<String> = trace(&home, &command, true).into_iter().filter(|call| !only_looks(call)).collect();
+        let loud: Vec<String> = trace(&home, &command, status).into_iter().filter(|call| !only_looks(call)).collect();
         assert!(loud.is_empty(), "{way}:\n{}", loud.join("\n"));
     }
 }
@@ -116,9 +140,10 @@ fn c9_s5_whoever_says_no_sees_no_socket_no_thread_and_no_file_opened_for_writing
 #[test]
 fn c9_with_telemetry_on_the_same_trace_shows_socket_thread_and_files() {
     let (home, collector) = (Home::new(), Collector::start().unwrap());
-    let calls = trace(&home, &child::command(&home, &collector.connection_string(&key()), &[]), false);
+    let mut calls = trace(&home, &child::command(&home, &collector.connection_string(&key()), &[]), "0");
+    calls.retain(|call| !only_looks(call));
     let has = |parts: [&str; 2]| {
-        let found = calls.iter().any(|call| !only_looks(call) && parts.iter().all(|part| call.contains(part)));
+        let found = calls.iter().any(|call| parts.iter().all(|part| call.contains(part)));
         assert!(found, "{parts:?} in\n{}", calls.join("\n"));
     };
     has(["socket(", "SOCK_STREAM"]);

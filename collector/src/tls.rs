@@ -36,6 +36,10 @@ pub enum Leaf {
     Expired,
     /// From nobody but itself, for `localhost` and `127.0.0.1`.
     SelfSigned,
+    /// As [`Leaf::SelfSigned`], and an authority: as some tools make one for a server, to be put into a store as it is.
+    SelfSignedAuthority,
+    /// From the authority, without a name except its subject, `localhost`.
+    NoNames,
 }
 
 /// An authority of its own: who trusts it, by [`Authority::pem`] or [`Authority::der`], trusts [`Leaf::Good`].
@@ -104,13 +108,29 @@ impl Authority {
     /// # Errors
     /// The system gives no random numbers.
     pub fn server(&self, leaf: Leaf) -> io::Result<Arc<ServerConfig>> {
-        let names = if leaf == Leaf::WrongName { &["wrong.example"] as &[_] } else { &["localhost", "127.0.0.1"] };
+        self.issue(leaf).map(|(server, _)| server)
+    }
+
+    /// Does what [`Authority::server`] does, and returns the server's certificate as PEM as well.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn issue(&self, leaf: Leaf) -> io::Result<(Arc<ServerConfig>, String)> {
+        let names = match leaf {
+            Leaf::WrongName => &["wrong.example"] as &[_],
+            Leaf::NoNames => &[],
+            _ => &["localhost", "127.0.0.1"],
+        };
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).map_err(io::Error::other)?;
-        parameters.distinguished_name = named("VMS Collector");
+        parameters.distinguished_name = named(if leaf == Leaf::NoNames { "localhost" } else { "VMS Collector" });
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        parameters.use_authority_key_identifier_extension = leaf != Leaf::SelfSigned;
+        let is_self_signed = matches!(leaf, Leaf::SelfSigned | Leaf::SelfSignedAuthority);
+        parameters.use_authority_key_identifier_extension = !is_self_signed;
+        if leaf == Leaf::SelfSignedAuthority {
+            parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         let point = |url: &String| CrlDistributionPoint { uris: vec![url.clone()] };
         parameters.crl_distribution_points = self.crl_url.iter().map(point).collect();
         if leaf == Leaf::Expired {
@@ -118,17 +138,18 @@ impl Authority {
             parameters.not_after = date_time_ymd(2020, 12, 31);
         }
         let key = KeyPair::generate().map_err(io::Error::other)?;
-        let chain = if leaf == Leaf::SelfSigned {
-            vec![parameters.self_signed(&key).map_err(io::Error::other)?.der().clone()]
+        let (own, issuer) = if is_self_signed {
+            (parameters.self_signed(&key), None)
         } else {
-            let own = parameters.signed_by(&key, &self.issuer).map_err(io::Error::other)?;
-            vec![own.der().clone(), self.certificate.der().clone()]
+            (parameters.signed_by(&key, &self.issuer), Some(self.certificate.der().clone()))
         };
+        let own = own.map_err(io::Error::other)?;
+        let chain = [own.der().clone()].into_iter().chain(issuer).collect();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|server| server.with_no_client_auth().with_single_cert(chain, key))
-            .map(Arc::new)
+            .map(|server| (Arc::new(server), own.pem()))
             .map_err(io::Error::other)
     }
 }

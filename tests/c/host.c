@@ -1,4 +1,4 @@
-/* A host that a test leads by the hand: it starts the session, says so, and then obeys one word a line. */
+/* A host that a test controls: it starts the session, says so, and then obeys one word per line. */
 #include "vms.h"
 
 static void say(const char *word)
@@ -10,12 +10,10 @@ static void say(const char *word)
 /* Waits until all is sent or the sender says why not. */
 static void settle(void)
 {
-    VmsConfig config;
+    VmsConfig config = { .size = sizeof config };
     char why[512];
     size_t length;
     do {
-        memset(&config, 0, sizeof config);
-        config.size = sizeof config;
         CHECK(p_get_config(&config) == VMS_OK);
         CHECK(p_get_text(VMS_TEXT_DELIVERY_FAILURE, why, sizeof why, &length) == VMS_OK);
     } while (config.pending_events > 0 && length == 0);
@@ -28,10 +26,7 @@ int main(int count, char **arguments)
     if (count != 2)
         return 2;
     load(arguments[1]);
-    VmsSessionInfo info;
-    memset(&info, 0, sizeof info);
-    info.size = sizeof info;
-    info.assembly_version = "1.2.3";
+    VmsSessionInfo info = { .size = sizeof info, .assembly_version = "1.2.3" };
     int32_t begun = p_init_session(&info);
     CHECK(begun == VMS_OK || begun == VMS_OFF);
     say("started");

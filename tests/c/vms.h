@@ -2,6 +2,8 @@
 #ifndef VMS_TEST_H
 #define VMS_TEST_H
 
+/* Files and strings by their names in the C standard, which MSVC would rather not have. */
+#define _CRT_SECURE_NO_WARNINGS
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,10 @@
 static HMODULE library;
 static void open_library(const char *path) { library = LoadLibraryA(path); }
 static inline void unload(void) { FreeLibrary(library); }
+typedef HANDLE Thread;
+#define BODY(name) static DWORD WINAPI name(void *argument)
+#define START(thread, body, argument) (*(thread) = CreateThread(NULL, 0, body, argument, 0, NULL))
+#define JOIN(thread) WaitForSingleObject(thread, INFINITE)
 static int find(const char *name, void *slot)
 {
     FARPROC found = GetProcAddress(library, name);
@@ -21,9 +27,14 @@ static int find(const char *name, void *slot)
 }
 #else
 #include <dlfcn.h>
+#include <pthread.h>
 static void *library;
 static void open_library(const char *path) { library = dlopen(path, RTLD_NOW); }
 static inline void unload(void) { dlclose(library); }
+typedef pthread_t Thread;
+#define BODY(name) static void *name(void *argument)
+#define START(thread, body, argument) pthread_create(thread, NULL, body, argument)
+#define JOIN(thread) pthread_join(thread, NULL)
 static int find(const char *name, void *slot)
 {
     void *found = dlsym(library, name);
@@ -40,10 +51,11 @@ static int32_t (*p_set_config)(const VmsConfigChange *);
 static int32_t (*p_get_config)(VmsConfig *);
 static int32_t (*p_get_text)(uint32_t, char *, size_t, size_t *);
 static int32_t (*p_last_error)(char *, size_t, size_t *);
-static int32_t (*p_connect_vms)(const VmsLogon *, uint64_t *);
-static int32_t (*p_give_token)(uint64_t, const char *);
-static int32_t (*p_get_connection)(uint64_t, uint32_t, uint32_t, VmsConnectionState *);
-static int32_t (*p_get_connection_text)(uint64_t, uint32_t, char *, size_t, size_t *);
+static int32_t (*p_reserve_connection)(uint64_t *);
+static int32_t (*p_find_vms)(uint64_t, const VmsLogon *, VmsServer *);
+static int32_t (*p_connect_vms)(uint64_t, const VmsLogon *, VmsServer *);
+static int32_t (*p_get_child_site)(uint64_t, uint32_t, VmsSite *);
+static int32_t (*p_get_connection)(uint64_t, VmsConnectionState *);
 static int32_t (*p_settle_connection)(uint64_t, uint32_t);
 
 static void load(const char *path)
@@ -51,9 +63,9 @@ static void load(const char *path)
     struct { void *slot; const char *name; } all[] = {
         { &p_init_session, "init_session" }, { &p_on_connect, "on_connect" }, { &p_on_disconnect, "on_disconnect" },
         { &p_set_config, "set_config" }, { &p_get_config, "get_config" }, { &p_get_text, "get_text" },
-        { &p_last_error, "last_error" }, { &p_connect_vms, "connect_vms" }, { &p_give_token, "give_token" },
-        { &p_get_connection, "get_connection" }, { &p_get_connection_text, "get_connection_text" },
-        { &p_settle_connection, "settle_connection" },
+        { &p_last_error, "last_error" }, { &p_reserve_connection, "reserve_connection" },
+        { &p_find_vms, "find_vms" }, { &p_connect_vms, "connect_vms" }, { &p_get_child_site, "get_child_site" },
+        { &p_get_connection, "get_connection" }, { &p_settle_connection, "settle_connection" },
     };
     open_library(path);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -84,5 +96,14 @@ static void load(const char *path)
         CHECK(p_last_error(why, sizeof why, &length) == VMS_OK);                                                       \
         CHECK(length == strlen(why) && strncmp(why, field, strlen(field)) == 0);                                       \
     } while (0)
+
+/* Waits until all events were sent. */
+static inline void wait_until_sent(void)
+{
+    VmsConfig config = { .size = sizeof config };
+    do
+        CHECK(p_get_config(&config) == VMS_OK);
+    while (config.pending_events > 0);
+}
 
 #endif

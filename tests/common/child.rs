@@ -7,11 +7,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::ptr::null;
 
-use vms_telemetry::ffi::{self, VmsConfig, VmsConfigChange, VmsConnectionInfo, VmsCount, VmsSessionInfo};
+use vms_telemetry::abi::{self, VmsConfig, VmsConfigChange, VmsConnectionInfo, VmsCount, VmsSessionInfo};
+use vms_telemetry::ffi;
+use vms_telemetry::files::{self, LockMode};
 
 use super::Home;
 
 const DESTINATION: &str = "TEST_DESTINATION";
+/// The variable with what the host hands over as each text that it may choose.
+pub const EVERY_TEXT: &str = "TEST_EVERY_TEXT";
 /// What a process needs in order to start at all; the rest of this process's environment is not for its children.
 const KEPT: [&str; 7] = ["PATH", "SystemRoot", "windir", "TEMP", "TMP", "TMPDIR", "WINEDEBUG"];
 /// How answers begin: libtest writes to the same pipe.
@@ -32,7 +36,7 @@ pub fn command(home: &Home, destination: &str, variables: &[(&str, &str)]) -> Co
 }
 
 /// Prepares a host that another program runs, with the host's own environment.
-fn run_by(mut program: Command, host: &Command) -> Command {
+pub fn run_by(mut program: Command, host: &Command) -> Command {
     program.arg(host.get_program()).args(host.get_args()).env_clear();
     program.envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))));
     program
@@ -40,11 +44,26 @@ fn run_by(mut program: Command, host: &Command) -> Command {
 
 /// Prepares a host whose system calls are traced, to this file.
 pub fn traced(host: &Command, expression: &str, file: &std::path::Path) -> Command {
+    let mut strace = strace(file);
+    strace.args(["-e", expression]);
+    run_by(strace, host)
+}
+
+/// Prepares a host in which each use of these paths by a system call fails with an error, such as "openat" and "EMFILE". Without
+/// paths it is each use of the call.
+pub fn faulty(host: &Command, call: &str, error: &str, paths: &[std::path::PathBuf]) -> Command {
+    let mut strace = strace("/dev/null".as_ref());
+    strace.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={error}")]);
+    strace.args(paths.iter().flat_map(|path| ["-P".as_ref(), path.as_os_str()]));
+    run_by(strace, host)
+}
+
+fn strace(file: &std::path::Path) -> Command {
     let found = Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success());
     assert!(found, "this test needs strace: apt-get install strace");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-e", expression, "-e", "signal=none", "-o"]).arg(file);
-    run_by(strace, host)
+    strace.args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(file);
+    strace
 }
 
 /// A running host.
@@ -69,17 +88,24 @@ impl Host {
         Self { words: child.stdin.take(), child, answers }
     }
 
-    /// Starts a host that sees a folder (`$1` in the script) as the script mounts it, for this one process; `None`, and the
-    /// reason printed, where this system does not let the user do so.
+    /// Starts a host that sees a folder (`$1` in the script) as the script mounts it, for this one process; `None` if this system
+    /// does not let the user do so.
     #[cfg(target_os = "linux")]
     pub fn in_namespace(host: &Command, script: &str, folder: &std::path::Path) -> Option<Self> {
+        Self::isolated("--mount", host, script, folder)
+    }
+
+    /// Starts a host in a namespace of a kind that `unshare` knows, after a script; `None` if this system does not let the user do
+    /// so.
+    #[cfg(target_os = "linux")]
+    pub fn isolated(kind: &str, host: &Command, script: &str, folder: &std::path::Path) -> Option<Self> {
         let mut command = Command::new("unshare");
-        command.args(if is_root() { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
+        command.args((!is_root()).then_some("--map-root-user")).arg(kind);
         command.args(["sh", "-c", &format!("{script} && shift && exec \"$@\""), "sh"]).arg(folder);
         let mut host = Self::try_start(&mut run_by(command, host));
         let ready = host.answer();
         if ready.is_none() {
-            println!("not tested: this system lets nobody mount a disk for one process");
+            super::skip("this system does not let this user have a namespace for one process");
         }
         ready.map(|_| host)
     }
@@ -89,10 +115,27 @@ impl Host {
         self.child.id()
     }
 
+    /// Returns where a folder is that only the host sees as it is.
+    #[cfg(target_os = "linux")]
+    pub fn sees(&self, folder: &std::path::Path) -> std::path::PathBuf {
+        let root = std::path::Path::new("/proc").join(self.id().to_string()).join("root");
+        root.join(folder.strip_prefix("/").unwrap())
+    }
+
+    /// Stops it, as a debugger or Ctrl+Z does. On Windows it just waits: what it has stays with it as well.
+    pub fn stop(&self) {
+        #[cfg(unix)]
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(self.id().cast_signed()).unwrap(),
+            rustix::process::Signal::STOP,
+        )
+        .unwrap();
+    }
+
     /// Starts a host whose session has begun, whether or not it recorded that.
     pub fn begin(command: &mut Command) -> Self {
         let mut host = Self::start(command);
-        assert!(["0", "1"].contains(&&*host.ask("init")));
+        assert!(["0", "1", "2"].contains(&&*host.ask("init")));
         host
     }
 
@@ -155,27 +198,30 @@ pub fn serve() {
         return;
     };
     say("ready");
-    let mut connection = 0;
+    let (mut connection, mut locks) = (0, Vec::new());
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
         let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
         say(&match verb {
-            "init" => outcome(init(&destination, rest == "awaiting")),
-            "connect" => outcome(connect(ffi::VMS_POLICY_ON, SITE, rest, &mut connection)),
-            "connect-site" => outcome(connect(ffi::VMS_POLICY_ON, rest, "", &mut connection)),
+            "init" => outcome(init(&destination, rest)),
+            "connect" => outcome(connect(abi::VMS_POLICY_ON, SITE, rest, &mut connection)),
+            "connect-site" => outcome(connect(abi::VMS_POLICY_ON, rest, "", &mut connection)),
             "connect-policy" => outcome(connect(rest.parse().unwrap(), SITE, "", &mut connection)),
             "disconnect" => outcome(ffi::on_disconnect(connection)),
             "record" => outcome(
                 (0..rest.parse().unwrap())
-                    .map(|_| connect(ffi::VMS_POLICY_ON, SITE, "", &mut connection).max(ffi::on_disconnect(connection)))
+                    .map(|_| connect(abi::VMS_POLICY_ON, SITE, "", &mut connection).max(ffi::on_disconnect(connection)))
                     .fold(0, i32::max),
             ),
-            "telemetry" => outcome(change(truth(rest), 0, None)),
-            "log" => outcome(change(0, truth(rest), None)),
-            "proxy" => outcome(change(0, 0, Some(rest))),
+            "telemetry" => outcome(change(truth(rest), 0, 0, None)),
+            "log" => outcome(change(0, truth(rest), 0, None)),
+            "hold" => outcome(change(0, 0, truth(rest), None)),
+            "proxy" => outcome(change(0, 0, 0, Some(rest))),
             // Many changes of both kinds; a test kills it on the way.
             "churn" => outcome(
-                (0..rest.parse().unwrap()).map(|turn| change(1 + turn % 2, 1 + turn / 2 % 2, None)).fold(0, i32::max),
+                (0..rest.parse().unwrap())
+                    .map(|turn| change(1 + turn % 2, 1 + turn / 2 % 2, 0, None))
+                    .fold(0, i32::max),
             ),
             "set" => {
                 let (name, value) = rest.split_once('=').unwrap();
@@ -186,6 +232,23 @@ pub fn serve() {
             "config" => config(),
             "text" => text(rest.parse().unwrap()),
             "settle" => settle(),
+            // Takes a lock, and keeps it until the process ends.
+            "lock" => {
+                let (mode, path) = rest.split_once(' ').unwrap();
+                let mode = if mode == "shared" { LockMode::Shared } else { LockMode::Exclusive };
+                locks.push(files::lock(path.as_ref(), mode, std::time::Instant::now()).unwrap());
+                "0".to_owned()
+            }
+            #[cfg(unix)]
+            "files" => limit(rustix::process::Resource::Nofile, rest),
+            #[cfg(unix)]
+            "threads" => limit(rustix::process::Resource::Nproc, rest),
+            // A server that accepts connections and never reads.
+            "deaf" => {
+                let server = std::net::TcpListener::bind(("127.0.0.1", rest.parse().unwrap())).unwrap();
+                std::thread::spawn(move || server.incoming().collect::<Vec<_>>());
+                "0".to_owned()
+            }
             // Leaves a mark in a system-call trace.
             "mark" => format!("{}", std::fs::exists(format!("/vms-mark-{rest}")).unwrap()),
             _ => panic!("{line}"),
@@ -202,7 +265,7 @@ fn say(answer: &str) {
 /// Gives a status as an answer, an error with its message.
 fn outcome(status: i32) -> String {
     match status {
-        ffi::VMS_OK | ffi::VMS_OFF => status.to_string(),
+        abi::VMS_OK | abi::VMS_OFF | abi::VMS_UNSURE => status.to_string(),
         // SAFETY: the buffer has the capacity that is said, and the length can be written to.
         _ => format!(
             "{status} {}",
@@ -214,47 +277,70 @@ fn outcome(status: i32) -> String {
 /// Gives the text that a function writes.
 fn given(give: impl Fn(*mut c_char, usize, *mut usize) -> i32) -> String {
     let (mut buffer, mut length) = (vec![0_u8; 16_384], 0);
-    assert_eq!(give(buffer.as_mut_ptr().cast::<c_char>(), buffer.len(), &raw mut length), ffi::VMS_OK);
+    assert_eq!(give(buffer.as_mut_ptr().cast::<c_char>(), buffer.len(), &raw mut length), abi::VMS_OK);
     buffer.truncate(length);
     String::from_utf8(buffer).unwrap()
 }
 
 fn truth(text: &str) -> u32 {
-    if text == "true" { ffi::VMS_TRUE } else { ffi::VMS_FALSE }
+    if text == "true" { abi::VMS_TRUE } else { abi::VMS_FALSE }
 }
 
-fn init(destination: &str, names_proxy: bool) -> i32 {
+/// Lets this process have no more of something ("none"), or as much as ever.
+#[cfg(unix)]
+fn limit(resource: rustix::process::Resource, much: &str) -> String {
+    let before = rustix::process::getrlimit(resource);
+    let current = if much == "none" { Some(0) } else { before.maximum };
+    rustix::process::setrlimit(resource, rustix::process::Rlimit { current, ..before }).unwrap();
+    "0".to_owned()
+}
+
+/// Starts the session. `how` is empty, "awaiting" (a proxy is named later) or "own NAME=value|NAME=value" (the same, and the host has
+/// an environment of its own).
+fn init(destination: &str, how: &str) -> i32 {
+    let own = how.strip_prefix("own").map(|entries| entries.trim_start().split('|'));
+    let own: Option<Vec<_>> = own.map(|entries| entries.map(|entry| CString::new(entry).unwrap()).collect());
+    let entries: Vec<_> = own.iter().flatten().map(|entry| entry.as_ptr()).chain([null()]).collect();
     let (version, destination) = (CString::new("1.2.3").unwrap(), CString::new(destination).unwrap());
+    let text = every_text();
+    let text = text.as_ref().map(|text| text.as_ptr());
     let info = VmsSessionInfo {
         size: size_of::<VmsSessionInfo>() as u32,
-        names_proxy: u32::from(names_proxy) * ffi::VMS_TRUE,
-        assembly_version: version.as_ptr(),
-        framework_description: null(),
-        os_description: null(),
+        names_proxy: u32::from(!how.is_empty()) * abi::VMS_TRUE,
+        assembly_version: text.unwrap_or(version.as_ptr()),
+        framework_description: text.unwrap_or(null()),
+        os_description: text.unwrap_or(null()),
         connection_string: destination.as_ptr(),
-        environment: null(),
+        environment: if own.is_some() { entries.as_ptr() } else { null() },
     };
     // SAFETY: the record has its size, and its texts live for the call.
     unsafe { ffi::init_session(&raw const info) }
 }
 
+/// Returns what the host hands over as each text that it may choose, if a test wants that.
+fn every_text() -> Option<CString> {
+    std::env::var(EVERY_TEXT).ok().map(|text| CString::new(text).unwrap())
+}
+
 fn connect(policy: u32, site: &str, product: &str, connection: &mut u64) -> i32 {
     let (site, product) = (CString::new(site).unwrap(), CString::new(product).unwrap());
+    let text = every_text();
+    let text = text.as_ref().map(|text| text.as_ptr());
     let none = VmsCount { known: 0, value: 0 };
     let info = VmsConnectionInfo {
         size: size_of::<VmsConnectionInfo>() as u32,
-        user_type: ffi::VMS_USER_WINDOWS,
-        is_oauth_connection: ffi::VMS_TRUE,
-        encryption_enabled: ffi::VMS_TRUE,
+        user_type: abi::VMS_USER_WINDOWS,
+        is_oauth_connection: abi::VMS_TRUE,
+        encryption_enabled: abi::VMS_TRUE,
         usage_data_policy: policy,
         reserved: 0,
         site_id: site.as_ptr(),
-        product_version: null(),
-        product_name: product.as_ptr(),
+        product_version: text.unwrap_or(null()),
+        product_name: text.unwrap_or(product.as_ptr()),
         child_sites: none,
         recorders: none,
         hardware_count: none,
-        camera_count: VmsCount { known: ffi::VMS_TRUE, value: 4 },
+        camera_count: VmsCount { known: abi::VMS_TRUE, value: 4 },
         microphone_count: none,
         speaker_count: none,
         metadata_count: none,
@@ -265,13 +351,13 @@ fn connect(policy: u32, site: &str, product: &str, connection: &mut u64) -> i32 
     unsafe { ffi::on_connect(&raw const info, connection) }
 }
 
-fn change(telemetry: u32, log: u32, proxy: Option<&str>) -> i32 {
+fn change(telemetry: u32, log: u32, hold: u32, proxy: Option<&str>) -> i32 {
     let proxy = proxy.map(|proxy| CString::new(proxy).unwrap());
     let change = VmsConfigChange {
         size: size_of::<VmsConfigChange>() as u32,
         enable_telemetry: telemetry,
         log_telemetry: log,
-        reserved: 0,
+        hold_sending: hold,
         proxy: proxy.as_ref().map_or(null(), |proxy| proxy.as_ptr()),
     };
     // SAFETY: the record has its size, and its text lives for the call.
@@ -289,8 +375,12 @@ fn config() -> String {
         pending_events: 0,
     };
     // SAFETY: the record has its size and can be written to.
-    assert_eq!(unsafe { ffi::get_config(&raw mut config) }, ffi::VMS_OK);
-    let on = if config.telemetry_enabled == ffi::VMS_TRUE { "on" } else { "off" };
+    assert_eq!(unsafe { ffi::get_config(&raw mut config) }, abi::VMS_OK);
+    let on = match config.telemetry_enabled {
+        abi::VMS_TRUE => "on",
+        abi::VMS_FALSE => "off",
+        _ => "unsure",
+    };
     format!("{on} layer {} pending {}", config.telemetry_layer, config.pending_events)
 }
 
@@ -308,6 +398,6 @@ fn settle() -> String {
     };
     let runs = || cfg!(target_os = "linux") && std::fs::read_dir("/proc/self/task").unwrap().any(is_ours);
     let rests = || config().ends_with(" pending 0") && !runs();
-    super::wait_until(|| rests() || !text(ffi::VMS_TEXT_DELIVERY_FAILURE).is_empty());
+    super::wait_until(|| rests() || !text(abi::VMS_TEXT_DELIVERY_FAILURE).is_empty());
     "settled".to_owned()
 }

@@ -5,13 +5,21 @@
 pub mod child;
 pub mod native;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use vms_collector::{Collector, Received};
-use vms_telemetry::config::Environment;
+use vms_collector::{Collector, Received, Unreachable};
+use vms_telemetry::consent::Consent;
+use vms_telemetry::delivery::Delivery;
+use vms_telemetry::destination::Destination;
+use vms_telemetry::environment::Environment;
+use vms_telemetry::event::{Event, Fields, NewSession, UserType};
+use vms_telemetry::gate::Gate;
 use vms_telemetry::paths::Paths;
 use vms_telemetry::session::{Connection, HostFacts, Session, UsageDataPolicy};
-use vms_telemetry::spool::Spool;
+use vms_telemetry::spool::{Entry, Spool};
+use vms_telemetry::transport::Https;
+use vms_telemetry::vms::Counts;
 
 /// Longer than anything on loopback takes; a test that waits this long fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,8 +43,29 @@ impl Home {
         Paths::new(&self.folder.path().join("local"), &self.folder.path().join("state"))
     }
 
-    pub fn spool(&self) -> Spool {
-        Spool::new(self.paths().spool())
+    /// The pending events of a destination.
+    pub fn spool(&self, connection_string: &str) -> Spool {
+        let destination: Destination = connection_string.parse().unwrap();
+        Spool::new(self.paths().spool().join(destination.fingerprint()))
+    }
+
+    /// The pending events of all destinations, with the spool that has each.
+    pub fn pending(&self) -> Vec<(Spool, Entry)> {
+        let folders = std::fs::read_dir(self.paths().spool()).into_iter().flatten().flatten();
+        let mut pending = Vec::new();
+        for folder in folders.filter(|folder| folder.path().is_dir()) {
+            let entries = Spool::new(folder.path()).entries().unwrap();
+            pending.extend(entries.into_iter().map(|entry| (Spool::new(folder.path()), entry)));
+        }
+        pending
+    }
+
+    /// Reads all pending events, oldest first.
+    pub fn events(&self) -> Vec<Event> {
+        let read = |(spool, entry): (Spool, Entry)| spool.read(&entry, chrono::Utc::now()).unwrap();
+        let mut events: Vec<Event> = self.pending().into_iter().filter_map(read).collect();
+        events.sort_by_key(|event| event.time);
+        events
     }
 
     pub fn path(&self) -> &std::path::Path {
@@ -86,17 +115,42 @@ impl Home {
 
 /// The facts of a connection that does not exist.
 pub fn connection(policy: UsageDataPolicy) -> Connection {
-    use vms_telemetry::event::Field;
     Connection {
         site: "dddddddd-0000-4000-8000-00000000000d".parse().unwrap(),
-        user_type: "WindowsUser",
+        user_type: UserType::WindowsUser,
         is_oauth: Some(true),
         is_encrypted: Some(true),
         product_version: Some("26.2.1.1".to_owned()),
         product_name: Some("XProtect Corporate".to_owned()),
         policy,
-        counts: vec![(Field::CameraCount, Some(4)), (Field::SpeakerCount, Some(0)), (Field::InputCount, None)],
+        counts: Counts { cameras: Some(4), speakers: Some(0), ..Counts::default() },
     }
+}
+
+/// An event that no session recorded.
+pub fn event(time: chrono::DateTime<chrono::Utc>) -> Event {
+    let fields = NewSession {
+        uuid: uuid::Uuid::from_u128(1),
+        SessionId: uuid::Uuid::new_v4(),
+        AssemblyVersion: None,
+        OSDescription: "Test OS 1".to_owned().try_into().ok(),
+        FrameworkDescription: None,
+        ProcessorCount: None,
+        PrivateBytes: None,
+    };
+    Event { time, version: "1.2.3".to_owned().try_into().ok(), fields: Fields::NewSession(fields) }
+}
+
+/// The delivery to a destination, without a session.
+pub fn delivery(home: &Home, connection_string: &str) -> Delivery {
+    let consent = Arc::new(Consent::new(&home.paths(), Environment::default(), None));
+    Delivery::new(&home.paths(), consent, connection_string.parse().unwrap())
+}
+
+/// The real network, behind the real gate.
+pub fn real_network(delivery: &Delivery) -> Https {
+    let consent = delivery.consent.clone();
+    Https::new(delivery.destination.endpoint.clone(), None, Gate::new(move || consent.permit()))
 }
 
 /// Waits until `count` events of `key` arrived; fails the test when they do not.
@@ -121,4 +175,20 @@ pub fn wait_until(condition: impl Fn() -> bool) {
         assert!(std::time::Instant::now() < stop, "what the test waits for did not come");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Says that a test has not run because this computer lacks something. With `CI` set it has to have it.
+pub fn skip(reason: &str) {
+    assert!(std::env::var_os("CI").is_none(), "not tested: {reason}");
+    println!("not tested: {reason}");
+}
+
+/// Starts a collector on the port where nobody listened so far.
+pub fn start_on(nobody: Unreachable) -> Collector {
+    let port = nobody.port();
+    drop(nobody);
+    // Another test may have been given the port for a moment.
+    let collector = std::cell::OnceCell::new();
+    wait_until(|| Collector::builder().port(port).start().is_ok_and(|started| collector.set(started).is_ok()));
+    collector.into_inner().unwrap()
 }
