@@ -184,7 +184,7 @@ function Wait-Signal([string] `$Name) {
     `$file = [IO.Path]::Combine('$folder', `$Name)
     while (-not [IO.File]::Exists(`$file)) { [Threading.Thread]::Sleep(20) }
 }
-function Wait-Counts { while ((Get-VmsConnection).Stage -eq 'Counting') { [Threading.Thread]::Sleep(20) } }
+function Wait-Counts { while ((Get-VmsConnection).IsCounting) { [Threading.Thread]::Sleep(20) } }
 `$user = [pscredential]::new('reader', [Net.NetworkCredential]::new('', 'not-a-secret').SecurePassword)
 function Wait-Delivery { while ((Get-VmsModuleConfig).PendingEvents) { [Threading.Thread]::Sleep(20) } }
 

@@ -23,7 +23,7 @@ Import-Module '{module}'
 $reader = [pscredential]::new('reader', [Net.NetworkCredential]::new('', '{password}').SecurePassword)
 $connection = Connect-Vms {address} -BasicUser -Credential $reader
 $connection | Out-Host
-for ($i = 0; $i -lt 400 -and $connection.Stage -eq 'Counting'; $i++) { [Threading.Thread]::Sleep(50) }
+for ($i = 0; $i -lt 400 -and $connection.IsCounting; $i++) { [Threading.Thread]::Sleep(50) }
 Disconnect-Vms
 for ($i = 0; $i -lt 400 -and (Get-VmsModuleConfig).PendingEvents -gt 0; $i++) { [Threading.Thread]::Sleep(50) }
 ";
@@ -114,7 +114,7 @@ struct Promise {
 fn promises(page: &str) -> Vec<Promise> {
     let mut promises: Vec<Promise> = Vec::new();
     for line in page.lines() {
-        if let Some(event) = line.strip_prefix("## ") {
+        if let Some(event) = line.strip_prefix("## `") {
             promises.push(Promise { event: event.trim_matches('`').to_owned(), fields: Vec::new() });
         } else if let (Some(row), Some(promise)) = (line.strip_prefix("| `"), promises.last_mut()) {
             let cells: Vec<&str> = row.trim_end_matches('|').split('|').map(str::trim).collect();

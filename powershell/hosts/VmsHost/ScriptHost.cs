@@ -4,7 +4,7 @@ using System.Management.Automation.Host;
 
 namespace VmsHost;
 
-/// <summary>A host without a user: it shows what it is told to and takes the exit code; nothing can be asked of it.</summary>
+/// <summary>A host without a user: it shows what it is told to, and takes the exit code.</summary>
 internal sealed class ScriptHost : PSHost
 {
     /// <summary>Gets what the script passed to <c>exit</c>; null: it did not exit.</summary>

@@ -1,13 +1,17 @@
 using System;
 using System.Collections.Generic;
 using System.Collections.ObjectModel;
+using System.Globalization;
 using System.Management.Automation;
 using System.Management.Automation.Host;
 using System.Security;
 
 namespace VmsHost;
 
-/// <summary>A console of 120 columns that only shows: what a script gives to <c>Out-Host</c> goes to stdout.</summary>
+/// <summary>
+/// A console of 120 columns: what a script gives to <c>Out-Host</c> goes to stdout. A question goes there as a line, and
+/// the answer is a line of stdin: the number of a choice.
+/// </summary>
 internal sealed class ScriptHostUI : PSHostUserInterface
 {
     public override PSHostRawUserInterface RawUI { get; } = new Screen();
@@ -52,7 +56,11 @@ internal sealed class ScriptHostUI : PSHostUserInterface
         string caption,
         string message,
         Collection<ChoiceDescription> choices,
-        int defaultChoice) => throw new NotSupportedException();
+        int defaultChoice)
+    {
+        WriteLine(message.ReplaceLineEndings(" "));
+        return int.Parse(Console.In.ReadLine() ?? "", CultureInfo.InvariantCulture);
+    }
 
     public override PSCredential PromptForCredential(
         string caption,

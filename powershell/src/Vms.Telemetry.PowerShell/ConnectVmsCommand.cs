@@ -1,5 +1,6 @@
 using System;
 using System.Management.Automation;
+using System.Net;
 using System.Security;
 using System.Threading;
 
@@ -12,7 +13,7 @@ namespace Vms.Telemetry.PowerShell;
     SupportsShouldProcess = true,
     DefaultParameterSetName = CurrentUserSet)]
 [OutputType(typeof(VmsConnection))]
-public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
+public sealed class ConnectVmsCommand : VmsCommand, IDisposable
 {
     private const string CurrentUserSet = "CurrentUser";
     private const string WindowsUserSet = "WindowsUser";
@@ -49,7 +50,7 @@ public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
     [Parameter(Mandatory = true, ParameterSetName = AccessTokenSet)]
     public SecureString AccessToken { get; set; } = new();
 
-    /// <summary>Gets or sets whether plain HTTP is refused.</summary>
+    /// <summary>Gets or sets whether an address with <c>http://</c> is refused.</summary>
     [Parameter]
     public SwitchParameter SecureOnly { get; set; }
 
@@ -57,7 +58,7 @@ public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
     [Parameter]
     public SwitchParameter IncludeChildSites { get; set; }
 
-    /// <summary>Gets or sets whether any certificate is taken.</summary>
+    /// <summary>Gets or sets whether any certificate is accepted.</summary>
     [Parameter]
     public SwitchParameter SkipCertificateCheck { get; set; }
 
@@ -78,6 +79,13 @@ public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
         }
     }
 
+    /// <summary>Gets whether what is sent can be read on its way: not over HTTPS, and not to this computer itself.</summary>
+    private bool IsReadableOnTheWay =>
+        ServerAddress.TrimStart().StartsWith("http://", StringComparison.OrdinalIgnoreCase)
+        && !(Uri.TryCreate(ServerAddress.Trim(), UriKind.Absolute, out var address)
+            && (address.Host == "localhost"
+                || (IPAddress.TryParse(address.DnsSafeHost, out var host) && IPAddress.IsLoopback(host))));
+
     /// <inheritdoc/>
     public void Dispose() => _stop.Dispose();
 
@@ -91,13 +99,22 @@ public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
 
         if (SkipCertificateCheck)
         {
-            WriteWarning("The server's certificate is not checked: anybody between here and there can pretend to be it.");
+            WriteWarning(
+                "The server's certificate is not checked: an attacker on the network between can pretend to be the server.");
+        }
+
+        if (IsReadableOnTheWay && !SecureOnly)
+        {
+            WriteWarning(
+                "http:// is not encrypted: an attacker on the network between can read what is sent to " + Target
+                + ", also the password or token. Use https:// if the server offers it.");
         }
 
         var logon = Logon();
+        WriteProgress(Progress("Logging on"));
         try
         {
-            Tell(ModuleSession.Connect(logon, ShowStage, _stop.Token));
+            WriteResult(ModuleSession.Connect(logon, _stop.Token));
         }
         catch (OperationCanceledException)
         {
@@ -106,7 +123,6 @@ public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
         catch (TelemetryException exception)
         {
             EndProgress();
-            WarnOfPlainHttp(exception.Message.StartsWith("http://", StringComparison.Ordinal));
             ThrowTerminatingError(Error(exception));
         }
     }
@@ -136,34 +152,16 @@ public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
         return logon;
     }
 
-    private void Tell(VmsConnection connection)
+    private void WriteResult(VmsConnection connection)
     {
         EndProgress();
-        WarnOfPlainHttp(!connection.EncryptionEnabled);
-        if (ModuleSession.WhyNothingIsSent() is { } reason)
+        if (ModuleSession.StatusMessage() is { } message)
         {
-            WriteVerbose(reason);
+            WriteVerbose(message);
         }
 
         WriteObject(ConnectionView.Of(connection));
     }
-
-    private void WarnOfPlainHttp(bool isPlain)
-    {
-        if (isPlain && ServerAddress.IndexOf("://", StringComparison.Ordinal) < 0)
-        {
-            WriteWarning(
-                "Nothing answered over HTTPS, so " + Target + " was spoken to over HTTP, which is not encrypted. "
-                + "-SecureOnly refuses that.");
-        }
-    }
-
-    private void ShowStage(VmsConnectionStage stage) => WriteProgress(Progress(stage switch
-    {
-        VmsConnectionStage.Finding => "Looking for the server",
-        VmsConnectionStage.Reading => "Reading the site",
-        _ => "Logging on",
-    }));
 
     private void EndProgress()
     {
@@ -172,7 +170,7 @@ public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
         WriteProgress(progress);
     }
 
-    private ProgressRecord Progress(string status) => new(0, "Connecting to " + Target, status);
+    private ProgressRecord Progress(string status) => new(ModuleSession.ProgressId, "Connecting to " + Target, status);
 
     private static string WithParameter(string message)
     {
@@ -211,7 +209,7 @@ public sealed class ConnectVmsCommand : PSCmdlet, IDisposable
         var message = exception.Status switch
         {
             TelemetryStatus.Unavailable =>
-                exception.Message + ". Connect-Vms needs it: install the module again.",
+                "Connect-Vms needs the native library: " + exception.Message + ".",
             TelemetryStatus.InvalidArgument =>
                 "The logon cannot be tried: " + WithParameter(exception.Message) + ".",
             _ => exception.Message,

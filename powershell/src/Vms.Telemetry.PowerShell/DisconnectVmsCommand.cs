@@ -2,9 +2,9 @@ using System.Management.Automation;
 
 namespace Vms.Telemetry.PowerShell;
 
-/// <summary>Closes the open connection to a VMS. Where none is open, there is nothing to do.</summary>
+/// <summary>Closes the open connection to a VMS. If none is open, there is nothing to do.</summary>
 [Cmdlet(VerbsCommunications.Disconnect, "Vms", SupportsShouldProcess = true)]
-public sealed class DisconnectVmsCommand : PSCmdlet
+public sealed class DisconnectVmsCommand : VmsCommand
 {
     /// <inheritdoc/>
     protected override void EndProcessing()
@@ -21,14 +21,14 @@ public sealed class DisconnectVmsCommand : PSCmdlet
         }
 
         const string Activity = "Disconnecting";
-        if (connection.Stage == VmsConnectionStage.Counting)
+        if (connection.IsCounting)
         {
             var counts = "Waiting a second at most for the counts, " + connection.ItemsCounted + " so far";
-            WriteProgress(new ProgressRecord(0, Activity, counts));
+            WriteProgress(new ProgressRecord(ModuleSession.ProgressId, Activity, counts));
         }
 
         connection.Close();
-        WriteProgress(new ProgressRecord(0, Activity, " ") { RecordType = ProgressRecordType.Completed });
+        WriteProgress(new ProgressRecord(ModuleSession.ProgressId, Activity, " ") { RecordType = ProgressRecordType.Completed });
         if (connection.Problem is { } problem)
         {
             // Never an error, as the connection itself was fine.

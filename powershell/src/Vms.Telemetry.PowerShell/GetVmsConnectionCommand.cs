@@ -5,7 +5,7 @@ namespace Vms.Telemetry.PowerShell;
 /// <summary>Shows the open connection to a VMS; nothing where none is open.</summary>
 [Cmdlet(VerbsCommon.Get, "VmsConnection")]
 [OutputType(typeof(VmsConnection))]
-public sealed class GetVmsConnectionCommand : PSCmdlet
+public sealed class GetVmsConnectionCommand : VmsCommand
 {
     /// <inheritdoc/>
     protected override void EndProcessing()

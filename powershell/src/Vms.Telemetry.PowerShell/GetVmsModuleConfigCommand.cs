@@ -5,7 +5,7 @@ namespace Vms.Telemetry.PowerShell;
 /// <summary>Shows the effective configuration, and who decided it.</summary>
 [Cmdlet(VerbsCommon.Get, "VmsModuleConfig")]
 [OutputType(typeof(VmsModuleConfig))]
-public sealed class GetVmsModuleConfigCommand : PSCmdlet
+public sealed class GetVmsModuleConfigCommand : VmsCommand
 {
     /// <inheritdoc/>
     protected override void EndProcessing() => WriteObject(ModuleSession.ReadConfig());

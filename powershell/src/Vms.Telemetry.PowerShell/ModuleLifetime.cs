@@ -14,10 +14,10 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
     {
         try
         {
-            // Finding out whether somebody wants to know takes longer than whether there is something to tell.
-            if (ModuleSession.Current.HasTrouble)
+            // Whether the user asked for verbose messages takes longer to find out than whether there is one.
+            if (ModuleSession.Current.HasProblem)
             {
-                ImportCommand.WriteVerbose(ModuleSession.WhyNothingIsSent);
+                ImportCommand.WriteVerbose(ModuleSession.StatusMessage);
             }
         }
         catch (Exception)
@@ -29,6 +29,6 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
     /// <inheritdoc/>
     public void OnRemove(PSModuleInfo psModuleInfo)
     {
-        // Returns at once; what is not sent yet lies on disk.
+        // Returns at once; what is not sent yet is on disk.
     }
 }

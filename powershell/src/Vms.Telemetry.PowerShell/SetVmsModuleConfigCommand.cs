@@ -1,3 +1,4 @@
+using System;
 using System.Management.Automation;
 
 namespace Vms.Telemetry.PowerShell;
@@ -5,14 +6,17 @@ namespace Vms.Telemetry.PowerShell;
 /// <summary>Changes the configuration, for this session and all later ones of the user.</summary>
 [Cmdlet(VerbsCommon.Set, "VmsModuleConfig", SupportsShouldProcess = true)]
 [OutputType(typeof(VmsModuleConfig))]
-public sealed class SetVmsModuleConfigCommand : PSCmdlet
+public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
 {
+    /// <summary>No request begins while the command runs, also not while <c>-Confirm</c> waits.</summary>
+    private IDisposable? _hold;
+
     /// <summary>Gets or sets whether events are recorded and sent.</summary>
     [Parameter(Position = 0, ValueFromPipelineByPropertyName = true)]
     [ArgumentCompleter(typeof(BooleanCompleter))]
     public bool EnableTelemetry { get; set; }
 
-    /// <summary>Gets or sets whether events are written to the raw log.</summary>
+    /// <summary>Gets or sets whether events are written to the telemetry log.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
     [ArgumentCompleter(typeof(BooleanCompleter))]
     public bool LogTelemetry { get; set; }
@@ -20,6 +24,22 @@ public sealed class SetVmsModuleConfigCommand : PSCmdlet
     /// <summary>Gets or sets whether the configuration is written to the pipeline afterwards.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
+
+    /// <summary>Lets requests begin again, if an error ends the pipeline.</summary>
+    public void Dispose() => _hold?.Dispose();
+
+    /// <inheritdoc/>
+    protected override void BeginProcessing()
+    {
+        _hold = ModuleSession.Current.HoldSending();
+        base.BeginProcessing();
+    }
+
+    /// <inheritdoc/>
+    protected override void EndProcessing() => Dispose();
+
+    /// <summary>Ctrl+C.</summary>
+    protected override void StopProcessing() => Dispose();
 
     /// <inheritdoc/>
     protected override void ProcessRecord()
@@ -54,36 +74,46 @@ public sealed class SetVmsModuleConfigCommand : PSCmdlet
 
     private static ErrorRecord Error(TelemetryException exception)
     {
+        // The message says what happened to the choice: an opt-out is in effect in this session even if it cannot be stored.
         var (id, category, advice) = exception.Status switch
         {
             TelemetryStatus.Settings => (
                 "SettingsFileInvalid",
                 ErrorCategory.InvalidData,
-                "Run the command again then."),
+                " Correct the file, then run the command again."),
             TelemetryStatus.File => (
                 "SettingsFileNotWritable",
                 ErrorCategory.WriteError,
-                "Make sure that the current user may write there, then run the command again."),
+                " Make sure that the current user may write there, then run the command again."),
+            TelemetryStatus.Policy => (
+                "TelemetryForbiddenByPolicy",
+                ErrorCategory.PermissionDenied,
+                " Only an administrator of this computer can change that."),
             TelemetryStatus.Unavailable => (
                 "TelemetryUnavailable",
                 ErrorCategory.ResourceUnavailable,
-                "Telemetry is off without it. Install the module again to get it back."),
+                " Until then telemetry is off."),
             _ => (
                 "TelemetryFailed",
                 ErrorCategory.NotSpecified,
-                "Telemetry stays as it was. Import the module in a new process and run the command again."),
+                " Import the module in a new process and run the command again."),
         };
-        return Error(id, category, "Nothing was changed: " + exception.Message + ". " + advice, exception);
+        return Error(id, category, Sentence(exception.Message) + advice, exception);
     }
+
+    /// <summary>Returns a message of the native library with a capital and a full stop.</summary>
+    private static string Sentence(string message) =>
+        message.Length == 0 ? "" : char.ToUpperInvariant(message[0]) + message.Substring(1).TrimEnd('.') + ".";
 
     private bool? Given(string parameter, bool value) =>
         MyInvocation.BoundParameters.ContainsKey(parameter) ? value : null;
 
     private void Change(bool? enable, bool? log)
     {
+        string? warning;
         try
         {
-            ModuleSession.Current.Configure(enable, log);
+            warning = ModuleSession.Current.Configure(enable, log);
         }
         catch (TelemetryException exception)
         {
@@ -91,15 +121,14 @@ public sealed class SetVmsModuleConfigCommand : PSCmdlet
             return;
         }
 
-        var config = ModuleSession.ReadConfig();
-        if (enable == true && !config.EnableTelemetry)
+        if (warning is not null)
         {
-            WriteWarning("The choice is stored, but telemetry stays off in this session: " + config.TelemetryReason + ".");
+            WriteWarning(Sentence(warning));
         }
 
         if (PassThru)
         {
-            WriteObject(config);
+            WriteObject(ModuleSession.ReadConfig());
         }
     }
 }

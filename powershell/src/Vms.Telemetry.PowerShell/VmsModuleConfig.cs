@@ -32,7 +32,7 @@ public sealed class VmsModuleConfig
         LastFailure = problem;
     }
 
-    /// <summary>Gets whether events are recorded and sent.</summary>
+    /// <summary>Gets whether events are recorded and sent; false also while that is not known.</summary>
     public bool EnableTelemetry { get; }
 
     /// <summary>Gets who decided whether telemetry is on, and why.</summary>
@@ -41,7 +41,7 @@ public sealed class VmsModuleConfig
     /// <summary>Gets why nothing of the last connection is sent although telemetry is on; empty: it is sent.</summary>
     public string ConnectionReason { get; } = "";
 
-    /// <summary>Gets whether events are written to the raw log; with telemetry off nothing is logged.</summary>
+    /// <summary>Gets whether events are written to the telemetry log; with telemetry off nothing is logged.</summary>
     public bool LogTelemetry { get; }
 
     /// <summary>Gets who decided whether events are logged.</summary>
@@ -50,19 +50,19 @@ public sealed class VmsModuleConfig
     /// <summary>Gets the path of the settings file.</summary>
     public string SettingsFile { get; } = "";
 
-    /// <summary>Gets the folder of the random ids and of the events that wait.</summary>
+    /// <summary>Gets the folder of the random ids and of the pending events.</summary>
     public string DataFolder { get; } = "";
 
-    /// <summary>Gets the folder of the raw log.</summary>
+    /// <summary>Gets the folder of the telemetry log.</summary>
     public string LogFolder { get; } = "";
 
     /// <summary>Gets the random id of this session; all zero: there is none.</summary>
     public Guid SessionId { get; }
 
-    /// <summary>Gets the number of events that wait to be sent.</summary>
+    /// <summary>Gets the number of events pending for the destination of this session.</summary>
     public long PendingEvents { get; }
 
-    /// <summary>Gets when the service last took events; null: it never did.</summary>
+    /// <summary>Gets when Application Insights last accepted events; null: it never did.</summary>
     public DateTimeOffset? LastSent { get; }
 
     /// <summary>Gets why the last attempt to send failed; empty: it did not.</summary>

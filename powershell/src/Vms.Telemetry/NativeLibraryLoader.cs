@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.ComponentModel;
 using System.IO;
 using System.Runtime.InteropServices;
@@ -36,7 +37,8 @@ internal static unsafe class NativeLibraryLoader
     private static bool s_linkerIsInLibc = RuntimeInformation.IsOSPlatform(OSPlatform.OSX);
 
     /// <summary>
-    /// Finds a copy of the library that the process has already, as where two modules ship it: they share one session.
+    /// Finds a copy of the library that the process has already, for example because two modules ship it: they share one
+    /// session.
     /// </summary>
     /// <returns>A handle for <see cref="FindExport"/>, or zero.</returns>
     internal static IntPtr FindLoaded()
@@ -53,33 +55,35 @@ internal static unsafe class NativeLibraryLoader
     }
 
     /// <summary>Loads the library.</summary>
-    /// <param name="problem">Why it could not be loaded: which files were tried, and what the system said.</param>
+    /// <param name="problem">Why it could not be loaded: the files that were tried, the system's reasons, and what to do.</param>
     /// <returns>A handle for <see cref="FindExport"/>, or zero.</returns>
     internal static IntPtr Load(out string problem)
     {
         var location = typeof(NativeLibraryLoader).Assembly.Location;
         var folder = location.Length > 0 ? Path.GetDirectoryName(location)! : AppContext.BaseDirectory;
-        var words = new StringBuilder("the native telemetry library cannot be loaded");
-        if (location.Length == 0)
-        {
-            words.Append(" (the assembly was loaded from memory, so the library is sought beside the program)");
-        }
+        var reasons = new StringBuilder("the native telemetry library cannot be loaded");
 
         var (system, file) = s_isWindows ? ("win", WindowsFile)
             : RuntimeInformation.IsOSPlatform(OSPlatform.OSX) ? ("osx", "libvms_telemetry.dylib")
             : ("linux", LinuxFile);
         var rid = system + "-" + Architecture();
-        string[] candidates =
+        List<string> candidates =
         [
             Path.Combine(folder, rid, file),
             Path.Combine(folder, "runtimes", rid, "native", file),
             Path.Combine(folder, file),
         ];
+        if (location.Length == 0)
+        {
+            reasons.Append(" (the assembly was loaded from memory, so the library is searched for beside the program)");
+            candidates.AddRange(Extracted(file));
+        }
+
         foreach (var candidate in candidates)
         {
             if (!File.Exists(candidate))
             {
-                words.Append("; no file ").Append(candidate);
+                reasons.Append("; no file ").Append(candidate);
                 continue;
             }
 
@@ -90,10 +94,10 @@ internal static unsafe class NativeLibraryLoader
                 return library;
             }
 
-            words.Append("; ").Append(candidate).Append(": ").Append(error);
+            reasons.Append("; ").Append(candidate).Append(": ").Append(error);
         }
 
-        problem = words.ToString();
+        problem = reasons.Append(Advice(reasons.ToString())).ToString();
         return IntPtr.Zero;
     }
 
@@ -110,6 +114,26 @@ internal static unsafe class NativeLibraryLoader
                 : LibdlSym(library, text);
         }
     }
+
+    /// <summary>Returns where a program in a single file extracts its native libraries to when it starts.</summary>
+    private static IEnumerable<string> Extracted(string file)
+    {
+        var folders = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
+        foreach (var folder in folders.Split([Path.PathSeparator], StringSplitOptions.RemoveEmptyEntries))
+        {
+            yield return Path.Combine(folder, file);
+        }
+    }
+
+    /// <summary>Returns what to do about the reasons, as a sentence without its full stop.</summary>
+    private static string Advice(string reasons) =>
+        // What the dynamic linkers of glibc and musl say if a page of the file may not be executed.
+        Has(reasons, "failed to map segment") || Has(reasons, "Operation not permitted")
+            ? ". Its file system may be mounted with the option noexec: move it to one that is not, or have the option removed"
+        : Has(reasons, "GLIBC_") ? ". Linux with glibc 2.34 or later is needed"
+        : ". Install the module again, or publish the program again";
+
+    private static bool Has(string text, string part) => text.IndexOf(part, StringComparison.Ordinal) >= 0;
 
     private static string Architecture() => RuntimeInformation.ProcessArchitecture switch
     {
@@ -143,7 +167,7 @@ internal static unsafe class NativeLibraryLoader
         library = OpenShared(path, RtldNow);
         if (library == IntPtr.Zero)
         {
-            error = Marshal.PtrToStringAnsi(s_linkerIsInLibc ? LibcError() : LibdlError()) ?? "no reason given";
+            error = Marshal.PtrToStringAnsi(LinkerError()) ?? "no reason given";
         }
 
         return library;
@@ -151,17 +175,24 @@ internal static unsafe class NativeLibraryLoader
 
     private static IntPtr OpenShared(string name, int flags)
     {
+        // On its first call .NET looks dlerror up with dlopen and dlsym, which would clear the reason of a failure.
+        LinkerError();
         fixed (byte* text = NativeMethods.Utf8(name))
         {
-            try
-            {
-                return s_linkerIsInLibc ? LibcOpen(text, flags) : LibdlOpen(text, flags);
-            }
-            catch (DllNotFoundException)
-            {
-                s_linkerIsInLibc = true;
-                return LibcOpen(text, flags);
-            }
+            return s_linkerIsInLibc ? LibcOpen(text, flags) : LibdlOpen(text, flags);
+        }
+    }
+
+    private static IntPtr LinkerError()
+    {
+        try
+        {
+            return s_linkerIsInLibc ? LibcError() : LibdlError();
+        }
+        catch (DllNotFoundException)
+        {
+            s_linkerIsInLibc = true;
+            return LibcError();
         }
     }
 

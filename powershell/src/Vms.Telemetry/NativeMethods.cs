@@ -1,12 +1,13 @@
 using System;
+using System.Collections.Generic;
 using System.Security;
 using System.Text;
 
 namespace Vms.Telemetry;
 
 /// <summary>
-/// The native library's exports as function pointers, and text on its way in and out. Text that goes in is pinned as
-/// UTF-8 with a NUL for one call.
+/// The native library's exports as function pointers, and strings on their way in and out. A string that goes in is pinned
+/// as UTF-8 with a NUL for one call.
 /// </summary>
 internal sealed unsafe class NativeMethods
 {
@@ -22,10 +23,11 @@ internal sealed unsafe class NativeMethods
 
     private readonly delegate* unmanaged[Cdecl]<NativeSessionInfo*, int> _initSession;
     private readonly delegate* unmanaged[Cdecl]<NativeConnectionInfo*, ulong*, int> _onConnect;
-    private readonly delegate* unmanaged[Cdecl]<NativeLogon*, ulong*, int> _connectVms;
-    private readonly delegate* unmanaged[Cdecl]<ulong, byte*, int> _giveToken;
-    private readonly delegate* unmanaged[Cdecl]<ulong, uint, uint, NativeConnectionState*, int> _getConnection;
-    private readonly delegate* unmanaged[Cdecl]<ulong, uint, byte*, UIntPtr, UIntPtr*, int> _getConnectionText;
+    private readonly delegate* unmanaged[Cdecl]<ulong*, int> _reserveConnection;
+    private readonly delegate* unmanaged[Cdecl]<ulong, NativeLogon*, NativeServer*, int> _findVms;
+    private readonly delegate* unmanaged[Cdecl]<ulong, NativeLogon*, NativeServer*, int> _connectVms;
+    private readonly delegate* unmanaged[Cdecl]<ulong, uint, NativeSite*, int> _getChildSite;
+    private readonly delegate* unmanaged[Cdecl]<ulong, NativeConnectionState*, int> _getConnection;
     private readonly delegate* unmanaged[Cdecl]<ulong, uint, int> _settleConnection;
     private readonly delegate* unmanaged[Cdecl]<ulong, int> _onDisconnect;
     private readonly delegate* unmanaged[Cdecl]<NativeConfigChange*, int> _setConfig;
@@ -39,13 +41,16 @@ internal sealed unsafe class NativeMethods
             (delegate* unmanaged[Cdecl]<NativeSessionInfo*, int>)Find(library, "init_session", ref problem);
         _onConnect =
             (delegate* unmanaged[Cdecl]<NativeConnectionInfo*, ulong*, int>)Find(library, "on_connect", ref problem);
-        _connectVms =
-            (delegate* unmanaged[Cdecl]<NativeLogon*, ulong*, int>)Find(library, "connect_vms", ref problem);
-        _giveToken = (delegate* unmanaged[Cdecl]<ulong, byte*, int>)Find(library, "give_token", ref problem);
-        _getConnection = (delegate* unmanaged[Cdecl]<ulong, uint, uint, NativeConnectionState*, int>)
+        _reserveConnection =
+            (delegate* unmanaged[Cdecl]<ulong*, int>)Find(library, "reserve_connection", ref problem);
+        _findVms = (delegate* unmanaged[Cdecl]<ulong, NativeLogon*, NativeServer*, int>)
+            Find(library, "find_vms", ref problem);
+        _connectVms = (delegate* unmanaged[Cdecl]<ulong, NativeLogon*, NativeServer*, int>)
+            Find(library, "connect_vms", ref problem);
+        _getChildSite = (delegate* unmanaged[Cdecl]<ulong, uint, NativeSite*, int>)
+            Find(library, "get_child_site", ref problem);
+        _getConnection = (delegate* unmanaged[Cdecl]<ulong, NativeConnectionState*, int>)
             Find(library, "get_connection", ref problem);
-        _getConnectionText = (delegate* unmanaged[Cdecl]<ulong, uint, byte*, UIntPtr, UIntPtr*, int>)
-            Find(library, "get_connection_text", ref problem);
         _settleConnection =
             (delegate* unmanaged[Cdecl]<ulong, uint, int>)Find(library, "settle_connection", ref problem);
         _onDisconnect = (delegate* unmanaged[Cdecl]<ulong, int>)Find(library, "on_disconnect", ref problem);
@@ -89,7 +94,10 @@ internal sealed unsafe class NativeMethods
         return problem.Length == 0 ? methods : null;
     }
 
-    /// <summary>Gives a text as UTF-8 with a NUL at its end; null stays null, which `fixed` turns into NULL.</summary>
+    /// <summary>Returns whether a status is that of a failed call. Off, unsure and a warning are none.</summary>
+    internal static bool IsError(TelemetryStatus status) => status >= TelemetryStatus.InvalidArgument;
+
+    /// <summary>Returns a string as UTF-8 with a NUL at its end; null stays null, which `fixed` turns into NULL.</summary>
     internal static byte[]? Utf8(string? text)
     {
         if (text is null)
@@ -174,48 +182,73 @@ internal sealed unsafe class NativeMethods
         }
     }
 
-    internal TelemetryStatus ConnectVms(VmsLogon logon, out ulong connection)
+    internal TelemetryStatus ReserveConnection(out ulong connection)
+    {
+        ulong number = 0;
+        var status = (TelemetryStatus)_reserveConnection(&number);
+        connection = number;
+        return status;
+    }
+
+    /// <summary>Finds the server: its address, and where a Windows user gets a token. Closes what the logon replaces.</summary>
+    internal TelemetryStatus FindVms(ulong connection, VmsLogon logon, out VmsServer server)
+    {
+        var info = LogonInfo(logon, logon.Timeout);
+        info.Replaces = logon.Replaces?.Number ?? 0;
+        return Call(_findVms, connection, ref info, logon.ServerAddress, out server);
+    }
+
+    /// <summary>Logs on a basic user, or with a token of an external user. Closes what the logon replaces.</summary>
+    internal TelemetryStatus ConnectVms(ulong connection, VmsLogon logon, out VmsServer server)
     {
         using var secret = new NativeSecret(logon.Secret);
-        fixed (byte* address = Utf8(logon.ServerAddress), user = Utf8(logon.UserName))
+        fixed (byte* user = Utf8(logon.UserName))
         {
-            var info = new NativeLogon
-            {
-                Size = (uint)sizeof(NativeLogon),
-                UserType = (uint)logon.UserType,
-                SecureOnly = Truth(logon.SecureOnly),
-                SkipCertificateCheck = Truth(logon.SkipCertificateCheck),
-                IncludeChildSites = Truth(logon.IncludeChildSites),
-                TimeoutSeconds = (uint)logon.Timeout.TotalSeconds,
-                ServerAddress = address,
-                UserName = user,
-                // A Windows user's password stays here.
-                Password = logon.UserType == VmsUserType.BasicUser ? secret.Text : null,
-                AccessToken = logon.UserType == VmsUserType.OAuthUser ? secret.Text : null,
-                Replaces = logon.Replaces?.Number ?? 0,
-            };
-            ulong number = 0;
-            var status = (TelemetryStatus)_connectVms(&info, &number);
-            connection = number;
-            return status;
+            var isBasic = logon.UserType == VmsUserType.BasicUser;
+            var info = LogonInfo(logon, logon.Timeout);
+            info.UserName = user;
+            info.Password = isBasic ? secret.Text : null;
+            info.AccessToken = isBasic ? null : secret.Text;
+            info.Replaces = logon.Replaces?.Number ?? 0;
+            return Call(_connectVms, connection, ref info, logon.ServerAddress, out server);
         }
     }
 
-    internal TelemetryStatus GiveToken(ulong connection, SecureString token)
+    /// <summary>Logs on a Windows user with the token that the host got. The user's password stays here.</summary>
+    internal TelemetryStatus ConnectVms(
+        ulong connection,
+        VmsLogon logon,
+        string address,
+        SecureString token,
+        TimeSpan timeout,
+        out VmsServer server)
     {
         using var secret = new NativeSecret(token);
-        return (TelemetryStatus)_giveToken(connection, secret.Text);
+        var info = LogonInfo(logon, timeout);
+        info.AccessToken = secret.Text;
+        return Call(_connectVms, connection, ref info, address, out server);
     }
 
-    /// <summary>Gives what holds of a connection, once it is at another stage or the time is over.</summary>
-    internal TelemetryStatus GetConnection(
-        ulong connection,
-        VmsConnectionStage stage,
-        uint milliseconds,
-        out NativeConnectionState state)
+    /// <summary>Reads the child sites of a connection.</summary>
+    internal List<VmsChildSite> ChildSites(ulong connection, uint count)
+    {
+        var sites = new List<VmsChildSite>();
+        for (uint index = 0; index < count; index++)
+        {
+            var site = new NativeSite { Size = (uint)sizeof(NativeSite) };
+            if ((TelemetryStatus)_getChildSite(connection, index, &site) == TelemetryStatus.Ok)
+            {
+                sites.Add(new VmsChildSite(Id(Text(site.Id)), Text(site.Name), Text(site.Version)));
+            }
+        }
+
+        return sites;
+    }
+
+    internal TelemetryStatus GetConnection(ulong connection, out NativeConnectionState state)
     {
         var answer = new NativeConnectionState { Size = (uint)sizeof(NativeConnectionState) };
-        var status = (TelemetryStatus)_getConnection(connection, (uint)stage, milliseconds, &answer);
+        var status = (TelemetryStatus)_getConnection(connection, &answer);
         state = answer;
         return status;
     }
@@ -225,7 +258,11 @@ internal sealed unsafe class NativeMethods
 
     internal TelemetryStatus OnDisconnect(ulong connection) => (TelemetryStatus)_onDisconnect(connection);
 
-    internal TelemetryStatus SetConfig(bool? enableTelemetry, bool? logTelemetry, string? proxy)
+    internal TelemetryStatus SetConfig(
+        bool? enableTelemetry = null,
+        bool? logTelemetry = null,
+        bool? holdSending = null,
+        string? proxy = null)
     {
         fixed (byte* proxyText = Utf8(proxy))
         {
@@ -234,6 +271,7 @@ internal sealed unsafe class NativeMethods
                 Size = (uint)sizeof(NativeConfigChange),
                 EnableTelemetry = Truth(enableTelemetry),
                 LogTelemetry = Truth(logTelemetry),
+                HoldSending = Truth(holdSending),
                 Proxy = proxyText,
             };
             return (TelemetryStatus)_setConfig(&change);
@@ -255,12 +293,10 @@ internal sealed unsafe class NativeMethods
             && length != UIntPtr.Zero;
     }
 
-    internal string GetText(NativeText which) => Read((uint)which, null);
+    internal string GetText(NativeText which) => Read((uint)which);
 
-    internal string GetConnectionText(ulong connection, NativeConnectionText which) => Read((uint)which, connection);
-
-    /// <summary>Gives the message of the last call of this thread that returned an error.</summary>
-    internal string LastError() => Read(null, null);
+    /// <summary>Returns the message of the last call of this thread that returned an error or a warning.</summary>
+    internal string LastError() => Read(null);
 
     private static IntPtr Find(IntPtr library, string name, ref string problem)
     {
@@ -273,17 +309,68 @@ internal sealed unsafe class NativeMethods
         return function;
     }
 
-    private string Read(uint? which, ulong? connection)
+    private static NativeLogon LogonInfo(VmsLogon logon, TimeSpan timeout) => new()
+    {
+        Size = (uint)sizeof(NativeLogon),
+        UserType = (uint)logon.UserType,
+        SecureOnly = Truth(logon.SecureOnly),
+        SkipCertificateCheck = Truth(logon.SkipCertificateCheck),
+        IncludeChildSites = Truth(logon.IncludeChildSites),
+        // Zero would be the library's own default.
+        TimeoutSeconds = (uint)Math.Max(1, Math.Ceiling(timeout.TotalSeconds)),
+    };
+
+    private static TelemetryStatus Call(
+        delegate* unmanaged[Cdecl]<ulong, NativeLogon*, NativeServer*, int> function,
+        ulong connection,
+        ref NativeLogon logon,
+        string address,
+        out VmsServer server)
+    {
+        fixed (byte* addressText = Utf8(address))
+        fixed (NativeLogon* info = &logon)
+        {
+            info->ServerAddress = addressText;
+            var answer = new NativeServer { Size = (uint)sizeof(NativeServer) };
+            var status = (TelemetryStatus)function(connection, info, &answer);
+            server = new VmsServer(
+                Text(answer.Address),
+                answer.EncryptionEnabled == True,
+                Text(answer.TokenEndpoint),
+                Id(Text(answer.SiteId)),
+                Text(answer.SiteName),
+                Text(answer.ProductName),
+                Text(answer.ProductVersion),
+                answer.ChildSites);
+            return status;
+        }
+    }
+
+    /// <summary>Reads a buffer of a struct; the native library ends each with a NUL.</summary>
+    private static string Text(byte* buffer)
+    {
+        var length = 0;
+        while (buffer[length] != 0)
+        {
+            length++;
+        }
+
+        return Encoding.UTF8.GetString(buffer, length);
+    }
+
+    private static Guid Id(string text) => Guid.TryParse(text, out var id) ? id : Guid.Empty;
+
+    private string Read(uint? which)
     {
         var usual = stackalloc byte[UsualText];
-        var status = Read(which, connection, usual, UsualText, out var length);
+        var status = Read(which, usual, UsualText, out var length);
         // The text may have grown between two calls.
         while (status == TelemetryStatus.BufferTooSmall)
         {
             var larger = new byte[length + 1];
             fixed (byte* buffer = larger)
             {
-                status = Read(which, connection, buffer, larger.Length, out length);
+                status = Read(which, buffer, larger.Length, out length);
                 if (status == TelemetryStatus.Ok)
                 {
                     return Encoding.UTF8.GetString(buffer, length);
@@ -294,12 +381,12 @@ internal sealed unsafe class NativeMethods
         return status == TelemetryStatus.Ok ? Encoding.UTF8.GetString(usual, length) : "";
     }
 
-    private TelemetryStatus Read(uint? which, ulong? connection, byte* buffer, int capacity, out int length)
+    private TelemetryStatus Read(uint? which, byte* buffer, int capacity, out int length)
     {
         UIntPtr written;
-        var status = which is not { } text ? _lastError(buffer, (UIntPtr)capacity, &written)
-            : connection is { } number ? _getConnectionText(number, text, buffer, (UIntPtr)capacity, &written)
-            : _getText(text, buffer, (UIntPtr)capacity, &written);
+        var status = which is { } text
+            ? _getText(text, buffer, (UIntPtr)capacity, &written)
+            : _lastError(buffer, (UIntPtr)capacity, &written);
         length = (int)written;
         return (TelemetryStatus)status;
     }

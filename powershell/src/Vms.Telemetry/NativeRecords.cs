@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Vms.Telemetry;
 
-// The records of include/vms_telemetry.h, member for member. All is blittable: integers and pointers.
+// The structs of include/vms_telemetry.h, member for member. All is blittable: integers, pointers and fixed buffers.
 
 /// <summary>VmsSessionInfo.</summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -59,7 +59,7 @@ internal unsafe struct NativeConfigChange
     internal uint Size;
     internal uint EnableTelemetry;
     internal uint LogTelemetry;
-    internal uint Reserved;
+    internal uint HoldSending;
     internal byte* Proxy;
 }
 
@@ -92,14 +92,39 @@ internal unsafe struct NativeLogon
     internal ulong Replaces;
 }
 
+/// <summary>VmsSite.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeSite
+{
+    internal uint Size;
+    internal uint Reserved;
+    internal fixed byte Id[40];
+    internal fixed byte Version[136];
+    internal fixed byte Name[1032];
+}
+
+/// <summary>VmsServer.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeServer
+{
+    internal uint Size;
+    internal uint EncryptionEnabled;
+    internal uint ChildSites;
+    internal uint Reserved;
+    internal fixed byte Address[280];
+    internal fixed byte TokenEndpoint[1032];
+    internal fixed byte ProductName[1032];
+    internal fixed byte SiteId[40];
+    internal fixed byte SiteName[1032];
+    internal fixed byte ProductVersion[136];
+}
+
 /// <summary>VmsConnectionState.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct NativeConnectionState
 {
     internal uint Size;
-    internal VmsConnectionStage Stage;
-    internal TelemetryStatus Failure;
-    internal uint EncryptionEnabled;
+    internal uint Counting;
     internal UsageDataPolicy UsageDataPolicy;
     internal uint Reported;
     internal uint ItemsCounted;

@@ -1,6 +1,6 @@
 namespace Vms.Telemetry;
 
-/// <summary>The texts that get_text gives: VMS_TEXT_*.</summary>
+/// <summary>The texts of get_text: VMS_TEXT_*.</summary>
 internal enum NativeText : uint
 {
     LibraryVersion = 1,

@@ -42,7 +42,7 @@ internal static class SystemProxy
             var proxy = WebRequest.DefaultWebProxy;
             var address = proxy is null || proxy.IsBypassed(endpoint) ? null : proxy.GetProxy(endpoint);
             var isDirect = address is null || address == endpoint;
-            native.SetConfig(null, null, isDirect ? "" : address!.GetLeftPart(UriPartial.Authority));
+            native.SetConfig(proxy: isDirect ? "" : address!.GetLeftPart(UriPartial.Authority));
         }
         catch (Exception exception)
         {

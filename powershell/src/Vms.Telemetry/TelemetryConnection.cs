@@ -35,7 +35,8 @@ public sealed class TelemetryConnection : IDisposable
             return;
         }
 
-        if (_native.OnDisconnect(_number) is > TelemetryStatus.Off and not TelemetryStatus.NoConnection)
+        var status = _native.OnDisconnect(_number);
+        if (NativeMethods.IsError(status) && status != TelemetryStatus.NoConnection)
         {
             Problem = _native.LastError();
         }

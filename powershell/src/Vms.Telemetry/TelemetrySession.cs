@@ -11,40 +11,45 @@ namespace Vms.Telemetry;
 /// The telemetry session of this process. A process has one: starting another one joins it.
 /// </summary>
 /// <remarks>
-/// <see cref="Start"/>, <see cref="Connect"/> and <see cref="TelemetryConnection.Close"/> never throw because of
+/// <see cref="Start"/>, <see cref="Connect"/>, <see cref="HoldSending"/> and <see cref="TelemetryConnection.Close"/> never throw because of
 /// telemetry and never wait for the network; <see cref="Problem"/> says what failed. <see cref="LogOn"/>,
 /// <see cref="Configure"/> and <see cref="GetConfig"/> throw <see cref="TelemetryException"/>. All members may be used from any thread.
 /// </remarks>
 public sealed class TelemetrySession : IDisposable
 {
-    private const string OwnVariables = "VMS_ApplicationInsights__";
+    /// <summary>.NET's configuration, and so MilestonePSTools, takes both for one name.</summary>
+    private static readonly string[] s_ownVariables = ["VMS_ApplicationInsights__", "VMS_ApplicationInsights:"];
 
     private static readonly string[] s_commonVariables =
-        ["DO_NOT_TRACK", "HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY"];
+    [
+        "DO_NOT_TRACK", "HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY", "HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+    ];
 
     private readonly NativeMethods? _native;
     private readonly string? _connectionString;
     private readonly string? _problem;
-    private readonly bool _beganOff;
     private volatile bool _isDisposed;
 
-    private TelemetrySession(NativeMethods? native, string? connectionString, string? problem, bool beganOff = false)
+    private TelemetrySession(NativeMethods? native, string? connectionString, string? problem, bool startedOn = false)
     {
         _native = native;
         _connectionString = connectionString;
         _problem = problem;
-        _beganOff = beganOff;
+        StartedOn = startedOn;
     }
 
     /// <summary>Gets why the session does nothing, or sends nothing; null: nothing failed.</summary>
     public string? Problem => _problem ?? SystemProxy.Problem;
 
-    /// <summary>Gets whether there may be something to say of telemetry: it is off, or something failed.</summary>
-    internal bool HasTrouble =>
-        _native is null || _beganOff || _native.HasText(NativeText.LastFailure) || _native.HasText(NativeText.DeliveryFailure);
+    /// <summary>Gets whether NewSession was recorded, or the running session joined, with telemetry on.</summary>
+    internal bool StartedOn { get; }
+
+    /// <summary>Gets whether telemetry may have a problem to show: it did not start as on, or something failed.</summary>
+    internal bool HasProblem =>
+        _native is null || !StartedOn || _native.HasText(NativeText.LastFailure) || _native.HasText(NativeText.DeliveryFailure);
 
     /// <summary>
-    /// Starts the session of this process, or joins it, and records <c>NewSession</c> unless somebody said no.
+    /// Starts the session of this process, or joins it, and records <c>NewSession</c> unless somebody opted out.
     /// </summary>
     /// <param name="options">Who the host is.</param>
     /// <returns>A session; one that does nothing where it cannot work.</returns>
@@ -70,12 +75,12 @@ public sealed class TelemetrySession : IDisposable
                 RuntimeInformation.OSDescription,
                 isWindows ? null : Variables(),
                 isWindows);
-            if (status > TelemetryStatus.Off)
+            if (NativeMethods.IsError(status))
             {
                 return new TelemetrySession(null, null, "the session cannot start: " + native.LastError());
             }
 
-            var session = new TelemetrySession(native, options.ConnectionString, null, status == TelemetryStatus.Off);
+            var session = new TelemetrySession(native, options.ConnectionString, null, status == TelemetryStatus.Ok);
             if (isWindows)
             {
                 session.AnnounceProxy(native);
@@ -89,7 +94,7 @@ public sealed class TelemetrySession : IDisposable
         }
     }
 
-    /// <summary>Records that the host itself connected to a VMS, unless somebody said no.</summary>
+    /// <summary>Records that the host itself connected to a VMS, unless somebody opted out.</summary>
     /// <param name="facts">What is known of the connection.</param>
     /// <returns>The connection, to be closed when the host disconnects gracefully.</returns>
     public TelemetryConnection Connect(VmsConnectionFacts facts)
@@ -106,7 +111,7 @@ public sealed class TelemetrySession : IDisposable
         }
 
         var status = _native.OnConnect(facts, out var number);
-        if (status > TelemetryStatus.Off)
+        if (NativeMethods.IsError(status))
         {
             return new TelemetryConnection(null, 0, false, _native.LastError());
         }
@@ -115,17 +120,13 @@ public sealed class TelemetrySession : IDisposable
         return new TelemetryConnection(_native, number, status == TelemetryStatus.Ok, null);
     }
 
-    /// <summary>Logs on to a VMS, and waits until the connection stands; what follows goes on in the background.</summary>
+    /// <summary>Logs on to a VMS. The calling thread waits for that; what follows goes on in the background.</summary>
     /// <param name="logon">Where and as whom.</param>
-    /// <param name="progress">Is told each stage, on the caller's thread.</param>
     /// <param name="cancellation">Ends the attempt at once.</param>
-    /// <returns>The connection. Unless somebody said no, it is reported as soon as the VMS is counted.</returns>
+    /// <returns>The connection. Unless telemetry is off, NewVmsSession is recorded as soon as the VMS is counted.</returns>
     /// <exception cref="TelemetryException">There is no connection; the message says what to do.</exception>
     /// <exception cref="OperationCanceledException">The attempt was ended.</exception>
-    public VmsConnection LogOn(
-        VmsLogon logon,
-        Action<VmsConnectionStage>? progress = null,
-        CancellationToken cancellation = default)
+    public VmsConnection LogOn(VmsLogon logon, CancellationToken cancellation = default)
     {
         if (logon is null)
         {
@@ -134,23 +135,45 @@ public sealed class TelemetrySession : IDisposable
 
         var native = Native();
         AnnounceProxy(native);
-        return VmsConnection.Open(native, logon, progress, cancellation);
+        return VmsConnection.Open(native, logon, cancellation);
     }
 
-    /// <summary>Changes the configuration, for this session and all later ones of the user. Holds on return.</summary>
+    /// <summary>
+    /// Changes the configuration, for this session and all later ones of the user. In effect when this returns.
+    /// </summary>
     /// <param name="enableTelemetry">Whether events are recorded and sent; null: as it is.</param>
-    /// <param name="logTelemetry">Whether events are written to the raw log; null: as it is.</param>
-    /// <exception cref="TelemetryException">The choice could not be stored; all is as it was.</exception>
-    public void Configure(bool? enableTelemetry, bool? logTelemetry)
+    /// <param name="logTelemetry">Whether events are written to the telemetry log; null: as it is.</param>
+    /// <returns>
+    /// A warning, for example that an environment variable still opts out; null: there is none.
+    /// </returns>
+    /// <exception cref="TelemetryException">
+    /// The choice could not be stored, or a policy of this computer's administrator forbids it. An opt-out is in effect in
+    /// this session even then, and the message says for how long.
+    /// </exception>
+    public string? Configure(bool? enableTelemetry, bool? logTelemetry)
     {
         var native = Native();
-        Check(native, native.SetConfig(enableTelemetry, logTelemetry, null));
+        var status = native.SetConfig(enableTelemetry, logTelemetry);
+        Check(native, status);
+        var warning = status == TelemetryStatus.Warning ? native.LastError() : null;
         AnnounceProxy(native);
+        return warning;
     }
 
-    /// <summary>Reads the configuration that holds at this moment.</summary>
+    /// <summary>
+    /// Keeps requests from beginning, for example while a person is asked whether to opt out: what is recorded meanwhile
+    /// waits. A request under way may finish. Holds nest: sending goes on when each of them is disposed.
+    /// </summary>
+    /// <returns>The hold, to be disposed on whatever thread. Without a native library it does nothing.</returns>
+    public IDisposable HoldSending()
+    {
+        ThrowIfDisposed();
+        return new SendingHold(_native);
+    }
+
+    /// <summary>Reads the configuration that is in effect now.</summary>
     /// <returns>The configuration.</returns>
-    /// <exception cref="TelemetryException">There is no session, as where the native library is missing.</exception>
+    /// <exception cref="TelemetryException">There is no session, for example because the native library is missing.</exception>
     public TelemetryConfig GetConfig()
     {
         var native = Native();
@@ -182,7 +205,7 @@ public sealed class TelemetrySession : IDisposable
 
     private static void Check(NativeMethods native, TelemetryStatus status)
     {
-        if (status > TelemetryStatus.Off)
+        if (NativeMethods.IsError(status))
         {
             throw new TelemetryException(status, native.LastError());
         }
@@ -194,8 +217,8 @@ public sealed class TelemetrySession : IDisposable
             : null;
 
     /// <summary>
-    /// Gives the variables that the native library reads. .NET keeps an environment of its own outside Windows: what
-    /// a program sets there is not to be seen from native code. On Windows that reads them itself.
+    /// Returns the variables that the native library reads. Outside Windows .NET has an environment of its own: native code
+    /// does not see what a program sets there. On Windows the native library reads them itself.
     /// </summary>
     private static string[] Variables()
     {
@@ -203,26 +226,14 @@ public sealed class TelemetrySession : IDisposable
         foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables())
         {
             var name = (string)variable.Key;
-            if (name.StartsWith(OwnVariables, StringComparison.OrdinalIgnoreCase) || IsCommon(name))
+            if (Array.Exists(s_ownVariables, own => name.StartsWith(own, StringComparison.OrdinalIgnoreCase))
+                || Array.Exists(s_commonVariables, common => common.Equals(name, StringComparison.OrdinalIgnoreCase)))
             {
                 variables.Add(name + "=" + (string?)variable.Value);
             }
         }
 
         return variables.ToArray();
-    }
-
-    private static bool IsCommon(string name)
-    {
-        foreach (var known in s_commonVariables)
-        {
-            if (known.Equals(name, StringComparison.OrdinalIgnoreCase))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 
     /// <summary>Has the system's proxy found. Where telemetry is off, the system is not asked for it.</summary>

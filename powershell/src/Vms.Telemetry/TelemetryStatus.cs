@@ -1,6 +1,6 @@
 namespace Vms.Telemetry;
 
-/// <summary>Tells the outcome of a call into the native library.</summary>
+/// <summary>The outcome of a call into the native library.</summary>
 public enum TelemetryStatus
 {
     /// <summary>The native library could not be loaded; nothing was called.</summary>
@@ -11,6 +11,15 @@ public enum TelemetryStatus
 
     /// <summary>Done, and nothing was recorded: telemetry is off, or the connection sends nothing.</summary>
     Off = 1,
+
+    /// <summary>
+    /// Done, and nothing was recorded: at the moment it is not known whether the user has opted out. Pending events are
+    /// kept.
+    /// </summary>
+    Unsure = 2,
+
+    /// <summary>The configuration was changed, and there is a warning.</summary>
+    Warning = 3,
 
     /// <summary>A value that was handed over cannot be used.</summary>
     InvalidArgument = 10,
@@ -33,16 +42,25 @@ public enum TelemetryStatus
     /// <summary>The settings file cannot be parsed; the message names file, line and column.</summary>
     Settings = 21,
 
-    /// <summary>No connection came about: refused, unknown name, cut off.</summary>
+    /// <summary>The operating system has no resources left: no thread could be started.</summary>
+    Resources = 22,
+
+    /// <summary>The administrator of this computer has opted out, and no user can opt in. Nothing was changed.</summary>
+    Policy = 23,
+
+    /// <summary>A defect of the native library.</summary>
+    Internal = 30,
+
+    /// <summary>No connection: name not found, refused, no route, cut off.</summary>
     Unreachable = 40,
 
-    /// <summary>Time is over.</summary>
+    /// <summary>The timeout is over.</summary>
     Timeout = 41,
 
     /// <summary>This computer does not trust the server's certificate.</summary>
     CertificateRefused = 42,
 
-    /// <summary>HTTPS was asked for, and the address is for plain HTTP.</summary>
+    /// <summary>The server does not answer over HTTPS, or HTTPS was required and the address is for plain HTTP.</summary>
     NotEncrypted = 43,
 
     /// <summary>The server points to another one.</summary>
@@ -66,6 +84,6 @@ public enum TelemetryStatus
     /// <summary>The answer is not that of an XProtect API.</summary>
     AnswerInvalid = 50,
 
-    /// <summary>A defect of the native library.</summary>
-    Internal = 30,
+    /// <summary>Another thread closed the connection during the attempt.</summary>
+    Cancelled = 51,
 }

@@ -6,14 +6,12 @@ using System.Threading;
 namespace Vms.Telemetry;
 
 /// <summary>
-/// A connection to a VMS that <see cref="TelemetrySession.LogOn"/> made. What the VMS has is counted in the background and
-/// reported then, unless somebody said no; at the end of the process, what is known within a second is reported.
+/// A connection to a VMS that <see cref="TelemetrySession.LogOn"/> made. Unless telemetry is off, the usage data option and
+/// the devices of the VMS are read in the background, and then NewVmsSession is recorded; at the end of the process, with
+/// what is known within a second.
 /// </summary>
 public sealed class VmsConnection : IDisposable
 {
-    /// <summary>Longest wait for the next stage before the caller's wish to stop is looked at again.</summary>
-    private const uint StageMilliseconds = 60_000;
-
     /// <summary>Longest delay of the process's end.</summary>
     private const uint ExitMilliseconds = 1_000;
 
@@ -22,19 +20,19 @@ public sealed class VmsConnection : IDisposable
     private readonly object _gate = new();
     private NativeConnectionState _state;
 
-    private VmsConnection(NativeMethods native, ulong number, VmsUserType userType)
+    private VmsConnection(NativeMethods native, ulong number, VmsUserType userType, VmsServer server)
     {
         _native = native;
         _telemetry = new TelemetryConnection(native, number, false, null);
         Number = number;
         UserType = userType;
-        Name = native.GetConnectionText(number, NativeConnectionText.SiteName);
-        Id = Guid.TryParse(native.GetConnectionText(number, NativeConnectionText.SiteId), out var id) ? id : Guid.Empty;
-        Address = native.GetConnectionText(number, NativeConnectionText.Address);
-        Version = native.GetConnectionText(number, NativeConnectionText.ProductVersion);
-        Product = native.GetConnectionText(number, NativeConnectionText.ProductName);
-        EncryptionEnabled = State().EncryptionEnabled == NativeMethods.True;
-        ChildSites = Sites(native.GetConnectionText(number, NativeConnectionText.ChildSites));
+        Name = server.SiteName;
+        Id = server.SiteId;
+        Address = server.Address;
+        Version = server.ProductVersion;
+        Product = server.ProductName;
+        EncryptionEnabled = server.EncryptionEnabled;
+        ChildSites = native.ChildSites(number, server.ChildSites);
         AppDomain.CurrentDomain.ProcessExit += Settle;
     }
 
@@ -62,19 +60,26 @@ public sealed class VmsConnection : IDisposable
     /// <summary>Gets when the connection was opened.</summary>
     public DateTimeOffset ConnectedSince { get; } = DateTimeOffset.Now;
 
-    /// <summary>Gets the child sites; empty where they were not asked for.</summary>
+    /// <summary>Gets the child sites; empty if they were not asked for.</summary>
     public IReadOnlyList<VmsChildSite> ChildSites { get; }
 
-    /// <summary>Gets how far the connection is at this moment.</summary>
-    public VmsConnectionStage Stage => State().Stage;
+    /// <summary>Gets whether the connection is open.</summary>
+    public bool IsOpen => TryRead(out _);
 
-    /// <summary>Gets the number of items that were counted so far.</summary>
+    /// <summary>Gets whether the usage data option or the devices of the VMS are being read in the background.</summary>
+    public bool IsCounting => TryRead(out var state) && state.Counting == NativeMethods.True;
+
+    /// <summary>Gets the number of items counted so far; of a closed connection, the last number that is known.</summary>
     public long ItemsCounted => State().ItemsCounted;
 
-    /// <summary>Gets what the VMS says about usage data; unknown until it was read.</summary>
+    /// <summary>
+    /// Gets the value of the VMS's usage data option; unknown until it was read. With telemetry off it is not read.
+    /// </summary>
     public UsageDataPolicy UsageDataPolicy => State().UsageDataPolicy;
 
-    /// <summary>Gets whether the connection was reported; null: that is not decided yet.</summary>
+    /// <summary>
+    /// Gets whether NewVmsSession was recorded; false: nothing of this connection is sent; null: not decided yet.
+    /// </summary>
     public bool? IsReported => State().Reported switch
     {
         NativeMethods.Unset => null,
@@ -87,11 +92,12 @@ public sealed class VmsConnection : IDisposable
     internal ulong Number { get; }
 
     /// <summary>
-    /// Closes the connection and reports that, once. Where the VMS is being counted, waits for that for a second at most.
-    /// Never throws.
+    /// Closes the connection and records CloseVmsSession, once. While the VMS is being counted, waits for that for a second
+    /// at most. Never throws.
     /// </summary>
     public void Close()
     {
+        TryRead(out _);
         AppDomain.CurrentDomain.ProcessExit -= Settle;
         _telemetry.Close();
     }
@@ -102,31 +108,29 @@ public sealed class VmsConnection : IDisposable
     /// <inheritdoc/>
     public override string ToString() => Name;
 
-    /// <summary>Logs on, and waits until the connection stands.</summary>
-    internal static VmsConnection Open(
-        NativeMethods native,
-        VmsLogon logon,
-        Action<VmsConnectionStage>? progress,
-        CancellationToken cancellation)
+    /// <summary>Finds the server and logs on; the calling thread waits for both.</summary>
+    internal static VmsConnection Open(NativeMethods native, VmsLogon logon, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        var clock = Stopwatch.StartNew();
-        if (native.ConnectVms(logon, out var number) is not TelemetryStatus.Ok and var status)
+        var status = native.ReserveConnection(out var number);
+        if (status != TelemetryStatus.Ok)
         {
             throw new TelemetryException(status, native.LastError());
         }
 
-        logon.Replaces?.Close();
         try
         {
-            // Whoever waits below is woken up by this.
+            VmsServer server;
+            // This ends the call under way.
             using (cancellation.Register(() => native.OnDisconnect(number)))
             {
-                Await(native, number, logon, clock, progress, cancellation);
+                server = logon.UserType == VmsUserType.WindowsUser
+                    ? ConnectWindowsUser(native, number, logon, cancellation)
+                    : Connect(native, number, logon, cancellation);
             }
 
             cancellation.ThrowIfCancellationRequested();
-            return new VmsConnection(native, number, logon.UserType);
+            return new VmsConnection(native, number, logon.UserType, server);
         }
         catch
         {
@@ -135,80 +139,78 @@ public sealed class VmsConnection : IDisposable
         }
     }
 
-    private static void Await(
+    private static VmsServer Connect(NativeMethods native, ulong number, VmsLogon logon, CancellationToken cancellation)
+    {
+        logon.Replaces?.TryRead(out _);
+        var status = native.ConnectVms(number, logon, out var server);
+        Check(native, logon, status, cancellation);
+        return server;
+    }
+
+    private static VmsServer ConnectWindowsUser(
         NativeMethods native,
         ulong number,
         VmsLogon logon,
-        Stopwatch clock,
-        Action<VmsConnectionStage>? progress,
         CancellationToken cancellation)
     {
-        for (var stage = VmsConnectionStage.Finding; stage < VmsConnectionStage.Counting;)
+        var clock = Stopwatch.StartNew();
+        logon.Replaces?.TryRead(out _);
+        var status = native.FindVms(number, logon, out var found);
+        Check(native, logon, status, cancellation);
+
+        var endpoint = new Uri(found.TokenEndpoint);
+        using var token = WindowsLogon.GetToken(endpoint, logon, logon.Timeout - clock.Elapsed, cancellation);
+        status = native.ConnectVms(number, logon, found.Address, token, logon.Timeout - clock.Elapsed, out var server);
+        if (status == TelemetryStatus.InvalidArgument)
         {
-            progress?.Invoke(stage);
-            if (stage == VmsConnectionStage.TokenNeeded)
-            {
-                var endpoint = new Uri(native.GetConnectionText(number, NativeConnectionText.TokenEndpoint));
-                using var token = WindowsLogon.GetToken(endpoint, logon, logon.Timeout - clock.Elapsed, cancellation);
-                if (native.GiveToken(number, token) != TelemetryStatus.Ok && !cancellation.IsCancellationRequested)
-                {
-                    throw WindowsLogon.Failure(
-                        TelemetryStatus.AnswerInvalid,
-                        endpoint,
-                        "the token that it gave cannot be used");
-                }
-            }
-
-            NativeConnectionState state;
-            do
-            {
-                native.GetConnection(number, stage, StageMilliseconds, out state);
-                cancellation.ThrowIfCancellationRequested();
-            }
-            while (state.Stage == stage);
-
-            stage = state.Stage;
-            if (stage is VmsConnectionStage.Failed)
-            {
-                throw new TelemetryException(
-                    state.Failure,
-                    native.GetConnectionText(number, NativeConnectionText.Failure));
-            }
+            // All but the token was good for the first call.
+            throw WindowsLogon.Failure(TelemetryStatus.AnswerInvalid, endpoint, "the token that it gave cannot be used");
         }
+
+        Check(native, logon, status, cancellation);
+        return server;
     }
 
-    /// <summary>Reads the lines of child sites, each as id, version and name with tabs between them.</summary>
-    private static List<VmsChildSite> Sites(string lines)
+    /// <summary>Throws if a call failed. Once a logon was tried, what it replaces is closed, whether or not it succeeded.</summary>
+    private static void Check(
+        NativeMethods native,
+        VmsLogon logon,
+        TelemetryStatus status,
+        CancellationToken cancellation)
     {
-        var sites = new List<VmsChildSite>();
-        foreach (var line in lines.Split('\n'))
+        // Before a further call of this thread can leave another message.
+        var message = NativeMethods.IsError(status) ? native.LastError() : null;
+        if (message is null || status >= TelemetryStatus.Unreachable)
         {
-            var parts = line.Split('\t');
-            if (parts.Length == 3 && Guid.TryParse(parts[0], out var id))
-            {
-                sites.Add(new VmsChildSite(id, parts[2], parts[1]));
-            }
+            logon.Replaces?.Close();
         }
 
-        return sites;
+        if (message is not null)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            throw new TelemetryException(status, message);
+        }
     }
 
-    /// <summary>Gives what holds; of a closed connection, what held when it was last looked at.</summary>
-    private NativeConnectionState State()
+    /// <summary>Reads the state. Of a closed connection there is none, and what was known stays.</summary>
+    private bool TryRead(out NativeConnectionState state)
     {
         lock (_gate)
         {
-            if (_native.GetConnection(Number, VmsConnectionStage.Closed, 0, out var state) == TelemetryStatus.Ok)
+            var isOpen = _native.GetConnection(Number, out state) == TelemetryStatus.Ok;
+            if (isOpen)
             {
                 _state = state;
             }
-            else
-            {
-                _state.Stage = VmsConnectionStage.Closed;
-            }
 
-            return _state;
+            return isOpen;
         }
+    }
+
+    private NativeConnectionState State()
+    {
+        TryRead(out _);
+        return _state;
     }
 
     private void Settle(object sender, EventArgs arguments) => _native.SettleConnection(Number, ExitMilliseconds);

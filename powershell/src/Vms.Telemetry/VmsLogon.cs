@@ -19,17 +19,17 @@ public sealed class VmsLogon
 
     /// <summary>
     /// Gets the address of the management server: <c>https://host</c>, <c>http://host:port</c>, or a bare host name, which
-    /// is tried over HTTPS and, where nothing answers there, over HTTP.
+    /// means HTTPS. With <c>http://</c>, passwords, tokens and data are not encrypted on their way.
     /// </summary>
     public string ServerAddress { get; }
 
     /// <summary>Gets the kind of user.</summary>
     public VmsUserType UserType { get; }
 
-    /// <summary>Gets the name of the user; null: the current Windows user, or whoever a token is for.</summary>
+    /// <summary>Gets the name of the user; null: the current Windows user, or the user of the token.</summary>
     public string? UserName { get; }
 
-    /// <summary>Gets or sets whether plain HTTP is refused.</summary>
+    /// <summary>Gets or sets whether an address with <c>http://</c> is refused.</summary>
     public bool SecureOnly { get; set; }
 
     /// <summary>Gets or sets whether any certificate is taken: then anybody can pretend to be the server.</summary>
@@ -42,7 +42,7 @@ public sealed class VmsLogon
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
-    /// Gets or sets an open connection that is closed first; where this logon cannot even be tried, it stays open.
+    /// Gets or sets an open connection that is closed first; if this logon cannot be tried, it stays open.
     /// </summary>
     public VmsConnection? Replaces { get; set; }
 
@@ -57,7 +57,7 @@ public sealed class VmsLogon
 
     /// <summary>Logs on as a Windows user.</summary>
     /// <param name="serverAddress">The management server.</param>
-    /// <param name="userName">The user, as <c>DOMAIN\user</c> or <c>user@domain</c>.</param>
+    /// <param name="userName">The user, as <c>DOMAIN\user</c>, <c>DOMAIN/user</c> or <c>user@domain</c>.</param>
     /// <param name="password">The password.</param>
     /// <returns>The logon.</returns>
     public static VmsLogon AsWindowsUser(string serverAddress, string userName, SecureString password) =>

@@ -27,6 +27,8 @@ internal static class WindowsLogon
     /// <summary>TLS 1.2 and 1.3; .NET Standard has no name for the latter.</summary>
     private const SslProtocols Tls12And13 = (SslProtocols)0x3C00;
 
+    private static readonly char[] s_separators = ['\\', '/'];
+
     /// <summary>Asks for a token, once.</summary>
     /// <exception cref="TelemetryException">There is none.</exception>
     internal static SecureString GetToken(
@@ -152,7 +154,8 @@ internal static class WindowsLogon
             return CredentialCache.DefaultCredentials;
         }
 
-        var slash = user.IndexOf('\\');
+        // Some type the separator of other systems; no name of a user has one.
+        var slash = user.IndexOfAny(s_separators);
         var credential = slash < 0
             ? new NetworkCredential(user, logon.Secret)
             : new NetworkCredential(user.Substring(slash + 1), logon.Secret, user.Substring(0, slash));

@@ -56,10 +56,10 @@ internal sealed class Child : IDisposable
     /// <summary>Waits for a line of output; null: there is no more.</summary>
     internal async Task<string?> ReadLine() => await _process.StandardOutput.ReadLineAsync(_limit.Token);
 
-    /// <summary>Lets a child that waits go on, once.</summary>
-    internal void GoOn()
+    /// <summary>Lets a child that waits go on, once; or answers its question, with the number of a choice.</summary>
+    internal void GoOn(string line = "")
     {
-        _process.StandardInput.WriteLine();
+        _process.StandardInput.WriteLine(line);
         _process.StandardInput.Flush();
     }
 

@@ -17,7 +17,7 @@ internal sealed class DemoVms : IDisposable
 
     /// <summary>The script goes on when the VMS is counted.</summary>
     internal const string Counted =
-        "while ((Get-VmsConnection).Stage -eq 'Counting') { [Threading.Thread]::Sleep(10) }";
+        "while ((Get-VmsConnection).IsCounting) { [Threading.Thread]::Sleep(10) }";
 
     private static readonly string[] s_sites = ["sites"];
 

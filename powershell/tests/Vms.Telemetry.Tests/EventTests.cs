@@ -119,9 +119,9 @@ public sealed class EventTests
             {{Import}}
             $first = {{one.Connect}}
             {{DemoVms.Counted}}
-            try { Connect-Vms 'two words' } catch { "$($first.Stage)" }
+            try { Connect-Vms 'two words' } catch { "$($first.IsOpen)" }
             [void]({{other.Connect}})
-            "$($first.Stage)"
+            "$($first.IsOpen)"
             {{DemoVms.Counted}}
             try { Connect-Vms {{other.Address}} -AccessToken {{DemoVms.Secure("wrong")}} } catch { "$(Get-VmsConnection)" }
             Disconnect-Vms
@@ -130,7 +130,7 @@ public sealed class EventTests
             5);
 
         // An address that cannot be used leaves the open connection alone; a logon that fails does not.
-        Assert.Equal(["Connected", "Closed", ""], result.Output.ReplaceLineEndings("\n").Split('\n')[..3]);
+        Assert.Equal(["True", "False", ""], result.Output.ReplaceLineEndings("\n").Split('\n')[..3]);
         Assert.Equal(
             ["NewSession", "NewVmsSession", "CloseVmsSession", "NewVmsSession", "CloseVmsSession"],
             events.Select(sent => sent.Name));

@@ -57,7 +57,7 @@ public sealed class FailureTests
             "ERROR: VmsLibraryMissing,Vms.Telemetry.PowerShell.ConnectVmsCommand|ResourceUnavailable: ",
             connect.Errors,
             StringComparison.Ordinal);
-        Assert.Contains("install the module again", connect.Errors, StringComparison.Ordinal);
+        Assert.Contains("Install the module again", connect.Errors, StringComparison.Ordinal);
         var change = await sandbox.Script("Import-Module VmsTelemetry; Set-VmsModuleConfig $false");
         Assert.StartsWith(
             "ERROR: TelemetryUnavailable,Vms.Telemetry.PowerShell.SetVmsModuleConfigCommand|ResourceUnavailable: ",
@@ -79,6 +79,23 @@ public sealed class FailureTests
         var (reason, _) = await ReasonWithoutNative(sandbox);
 
         Assert.Contains(names, name => reason.Contains(name + ": ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task S3_a_native_library_on_a_file_system_with_noexec()
+    {
+        using var sandbox = new Sandbox();
+        var mount = sandbox.Folder("noexec");
+        sandbox.UseModules(mount);
+
+        var result = await sandbox.ScriptWithMount(
+            $"mount -t tmpfs -o noexec tmpfs '{mount}' && cp -r '{Path.GetDirectoryName(Given.Module)}' '{mount}'",
+            "Import-Module VmsTelemetry; (Get-VmsModuleConfig).TelemetryReason");
+
+        var reason = Assert.Single(result.Quiet().Lines);
+        Assert.DoesNotContain("no reason given", reason, StringComparison.Ordinal);
+        Assert.Contains("noexec", reason[reason.LastIndexOf(". ", StringComparison.Ordinal)..], StringComparison.Ordinal);
+        Assert.DoesNotContain("Install", reason, StringComparison.Ordinal);
     }
 
     [Fact]

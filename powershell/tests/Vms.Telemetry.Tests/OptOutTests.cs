@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Vms.Telemetry.Tests;
 
-/// <summary>Clauses S5, C1, C2, C3, C4, C6, C8 and C9: each way to say no, and what it stops.</summary>
+/// <summary>Clauses S5, S8, C1, C2, C3, C4, C6, C8, C9, C11 and C13: each way to opt out, and what it stops.</summary>
 public sealed class OptOutTests
 {
     private const string Enabled = "VMS_ApplicationInsights__Enabled";
@@ -33,13 +33,15 @@ public sealed class OptOutTests
         new(Enabled, "Off"),
         new(Enabled, "neither"),
         new("vms_applicationinsights__ENABLED", "false"),
+        new("VMS_ApplicationInsights:Enabled", "false"),
+        new("vms_APPLICATIONINSIGHTS:enabled", "No"),
         new("DO_NOT_TRACK", "1"),
         new("DO_NOT_TRACK", "yes"),
     ];
 
     [Theory]
     [MemberData(nameof(Noes))]
-    public async Task S5_C1_C2_a_no_in_the_environment_of_the_process_leaves_no_trace(string name, string value)
+    public async Task S5_C1_C2_C11_a_no_in_the_environment_of_the_process_leaves_no_trace(string name, string value)
     {
         using var sandbox = new Sandbox();
         sandbox.Environment[name] = value;
@@ -48,10 +50,10 @@ public sealed class OptOutTests
 
     [Theory]
     [MemberData(nameof(Noes))]
-    public async Task S5_C1_C2_a_no_set_by_the_script_leaves_no_trace(string name, string value)
+    public async Task S5_C1_C2_C11_a_no_set_by_the_script_leaves_no_trace(string name, string value)
     {
         using var sandbox = new Sandbox();
-        await LeavesNoTrace(sandbox, $"${{env:{name}}} = '{value}'", name);
+        await LeavesNoTrace(sandbox, $"[Environment]::SetEnvironmentVariable('{name}', '{value}')", name);
     }
 
     [Fact]
@@ -131,9 +133,31 @@ public sealed class OptOutTests
         sandbox.SendTo(Given.Collector.ToString());
         var later = await sandbox.Script(
             "Import-Module VmsTelemetry; $c = Get-VmsModuleConfig; \"$($c.EnableTelemetry) $($c.TelemetryReason)\"");
-        Assert.StartsWith("False it was switched off", Assert.Single(later.Quiet().Lines), StringComparison.Ordinal);
+        Assert.StartsWith("False you turned it off", Assert.Single(later.Quiet().Lines), StringComparison.Ordinal);
         Assert.Empty(sandbox.Spooled);
         Assert.Empty(await sandbox.Received(0));
+    }
+
+    /// <summary>On Windows no variable says where the folder is.</summary>
+    [Fact]
+    public async Task S8_an_opt_out_below_the_folder_that_the_script_names_is_found()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no XDG_DATA_HOME.");
+        using var sandbox = new Sandbox();
+        sandbox.WriteSettings("""{ "ApplicationInsights": { "Enabled": false } }""");
+        sandbox.Environment["XDG_DATA_HOME"] = Path.Combine(sandbox.Root, "elsewhere");
+        var result = await sandbox.Script(
+            $$"""
+            $env:XDG_DATA_HOME = '{{sandbox.LocalData}}'
+            $env:XDG_STATE_HOME = '{{sandbox.Folder("other-state")}}'
+            Import-Module VmsTelemetry
+            $config = Get-VmsModuleConfig
+            "$($config.EnableTelemetry) $($config.DataFolder) $($config.LogFolder)"
+            """);
+
+        var logs = Path.Combine(sandbox.Root, "other-state", "Milestone", "MIPSDK");
+        Assert.Equal([$"False {sandbox.DataFolder} {logs}"], result.Quiet().Lines);
+        Assert.False(Directory.Exists(sandbox.Environment["XDG_DATA_HOME"]));
     }
 
     [Fact]
@@ -169,6 +193,26 @@ public sealed class OptOutTests
         Assert.Contains("DO_NOT_TRACK", result.Errors, StringComparison.Ordinal);
         Assert.Empty(sandbox.Spooled);
         Assert.Empty(await sandbox.Received(0));
+    }
+
+    [Fact]
+    public async Task C13_a_policy_of_the_computer_is_lifted_by_no_user()
+    {
+        using var sandbox = new Sandbox();
+        var etc = sandbox.Folder("etc");
+
+        var result = await sandbox.ScriptWithMount(
+            $$"""
+            mount -t tmpfs tmpfs '{{etc}}' && { cp -r /etc/. '{{etc}}' 2>/dev/null; mkdir -p '{{etc}}/milestone'; } &&
+            echo '{ "EnableTelemetry": false }' > '{{etc}}/milestone/milestonepstools.json' && mount --bind '{{etc}}' /etc
+            """,
+            "Import-Module VmsTelemetry; (Get-VmsModuleConfig).EnableTelemetry; Set-VmsModuleConfig -EnableTelemetry $true");
+
+        Assert.Equal((1, "False"), (result.ExitCode, Assert.Single(result.Lines)));
+        Assert.StartsWith("ERROR: TelemetryForbiddenByPolicy,", result.Errors, StringComparison.Ordinal);
+        Assert.Contains("|PermissionDenied: ", result.Errors, StringComparison.Ordinal);
+        Assert.Contains("/etc/milestone/milestonepstools.json", result.Errors, StringComparison.Ordinal);
+        Assert.Empty(sandbox.Spooled);
     }
 
     [Fact]

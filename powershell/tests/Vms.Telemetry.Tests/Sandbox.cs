@@ -75,15 +75,15 @@ internal sealed class Sandbox : IDisposable
 
     internal string SettingsFile => Path.Combine(DataFolder, "appsettings.user.json");
 
-    /// <summary>The events that wait on disk.</summary>
-    internal string[] Spooled
+    /// <summary>The pending events, of all destinations.</summary>
+    internal string[] Spooled => InSpool("*.v1.json");
+
+    /// <summary>Ends the back-off after a failed attempt: the next process tries again at once.</summary>
+    internal void ForgetFailures()
     {
-        get
+        foreach (var file in InSpool("retry.json"))
         {
-            var spool = Path.Combine(DataFolder, "spool");
-            return Directory.Exists(spool)
-                ? [.. Directory.GetFiles(spool).Where(file => Path.GetFileName(file).Count(c => c == '-') == 2)]
-                : [];
+            File.Delete(file);
         }
     }
 
@@ -118,6 +118,24 @@ internal sealed class Sandbox : IDisposable
     {
         using var child = StartScript(script);
         return await child.End();
+    }
+
+    /// <summary>Runs a script in a process that has mounts of its own, which end with it. Skips the test if nobody may mount.</summary>
+    /// <param name="mount">Commands of the shell.</param>
+    /// <param name="script">The script.</param>
+    internal async Task<ChildResult> ScriptWithMount(string mount, string script)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux has such mounts.");
+        const string Run = " && exec \"$0\" -Command \"$1\"";
+        using var child = new Child(
+            "unshare",
+            ["--map-root-user", "--mount", "sh", "-c", mount + Run, Given.ScriptHost, script],
+            Environment);
+        var result = await child.End();
+        var isRefused = result.Errors.Contains("unshare: ", StringComparison.Ordinal)
+            || result.Errors.Contains("mount: ", StringComparison.Ordinal);
+        Assert.SkipWhen(isRefused, "This computer does not allow mounts: " + result.Errors);
+        return result;
     }
 
     /// <summary>
@@ -167,4 +185,10 @@ internal sealed class Sandbox : IDisposable
     }
 
     public void Dispose() => Directory.Delete(_root, true);
+
+    private string[] InSpool(string pattern)
+    {
+        var spool = Path.Combine(DataFolder, "spool");
+        return Directory.Exists(spool) ? Directory.GetFiles(spool, pattern, SearchOption.AllDirectories) : [];
+    }
 }

@@ -151,6 +151,8 @@ fn p1_each_package_has_what_its_users_need_and_nothing_else() {
             "en-US/Vms.Telemetry.PowerShell.dll-Help.xml",
             "en-US/about_VmsTelemetry.help.txt",
             "linux-x64/libvms_telemetry.so",
+            "policy/MilestonePSTools.admx",
+            "policy/en-US/MilestonePSTools.adml",
             "sbom.cdx.json",
         ];
         if packs_windows() {
@@ -193,6 +195,27 @@ fn p1_each_package_has_what_its_users_need_and_nothing_else() {
     // The module is the same in each form.
     for (name, content) in archive::read(&dist().join("module")).unwrap() {
         assert!(zip[&name] == content, "{name}");
+    }
+}
+
+/// The Group Policy template sets the value that the library reads, and has a text for each of its references.
+#[test]
+fn c13_the_policy_template_is_for_the_value_that_the_library_reads() {
+    let read = |name: &str| fs::read_to_string(root().join("powershell/module/policy").join(name)).unwrap();
+    let (template, texts) = (read("MilestonePSTools.admx"), read("en-US/MilestonePSTools.adml"));
+    let library = fs::read_to_string(root().join("src/platform/windows.rs")).unwrap();
+    let attribute = |name: &str| template.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+    let (key, value) = (attribute("key"), attribute("valueName"));
+    assert!(library.contains(&format!("HKLM\\{key}, {value}")) && library.contains(&format!("wide(r\"{key}\")")));
+    for (element, number) in [("enabledValue", 1), ("disabledValue", 0)] {
+        let part = template.split(&format!("<{element}>")).nth(1).unwrap();
+        assert!(part.trim_start().starts_with(&format!("<decimal value=\"{number}\" />")), "{element}");
+    }
+    let references: Vec<&str> =
+        template.split("$(string.").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+    assert!(references.len() >= 5);
+    for reference in references {
+        assert!(texts.contains(&format!("<string id=\"{reference}\">")), "{reference}");
     }
 }
 
@@ -337,7 +360,7 @@ fn p1_p3_the_pages_of_the_module_say_what_works() {
     let user = User::basic("reader", "not-a-secret");
     let vms = DemoVms::start(Config { users: vec![user], ..Config::default() }).unwrap();
     let settle = "while ((Get-VmsModuleConfig).PendingEvents) { Start-Sleep -Milliseconds 20 }";
-    let counted = "while ((Get-VmsConnection).Stage -eq 'Counting') { Start-Sleep -Milliseconds 20 }";
+    let counted = "while ((Get-VmsConnection).IsCounting) { Start-Sleep -Milliseconds 20 }";
     let page = |name: &str| blocks(&fs::read_to_string(root().join(name)).unwrap(), "powershell");
     let run = |place: &Place, script: &str| {
         let script = format!("$ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'\n{script}");
