@@ -76,7 +76,10 @@ fn settled(command: &mut Command) -> String {
         if !command.get_envs().any(|(set, _)| set == name) {
             command.env_remove(name);
         }
-        command.env_remove(name.to_lowercase());
+        // On Windows it is the same variable.
+        if !cfg!(windows) {
+            command.env_remove(name.to_lowercase());
+        }
     }
     let mut host = Host::start(command);
     host.say("settle");

@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::AsRawHandle;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
@@ -14,7 +14,10 @@ use windows_sys::Win32::Foundation::{
     ERROR_SUCCESS, ERROR_UNABLE_TO_MOVE_REPLACEMENT, ERROR_UNABLE_TO_REMOVE_REPLACED, HANDLE, LocalFree,
 };
 use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_FILE_OBJECT};
-use windows_sys::Win32::Security::{CheckTokenMembership, OWNER_SECURITY_INFORMATION};
+use windows_sys::Win32::Security::{
+    CheckTokenMembership, EqualSid, GetTokenInformation, OWNER_SECURITY_INFORMATION, PSID, TOKEN_QUERY, TOKEN_USER,
+    TokenUser,
+};
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_APPEND_DATA, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
     GetFileInformationByHandle, READ_CONTROL, ReplaceFileW, SYNCHRONIZE,
@@ -26,7 +29,7 @@ use windows_sys::Win32::System::ProcessStatus::{
     GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS, PROCESS_MEMORY_COUNTERS_EX,
 };
 use windows_sys::Win32::System::Registry::{HKEY_LOCAL_MACHINE, REG_DWORD, RRF_RT_ANY, RegGetValueW};
-use windows_sys::Win32::System::Threading::GetCurrentProcess;
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
 use crate::consent::MachinePolicy;
 use crate::environment::Environment;
@@ -209,10 +212,44 @@ fn is_own(file: &File) -> io::Result<bool> {
         return Err(io::Error::from_raw_os_error(outcome as i32));
     }
     let _descriptor = Local(descriptor);
+    // SAFETY: the owner is in the descriptor, which is alive.
+    if unsafe { is_current_user(owner) }? {
+        return Ok(true);
+    }
     let mut member = 0;
     // SAFETY: no token means the thread's own; the owner lies in the descriptor, which is alive; the result is ours.
     succeeded(unsafe { CheckTokenMembership(null_mut(), owner, &raw mut member) })?;
     Ok(member != 0)
+}
+
+/// Returns whether a security id is the current user's own. Windows finds it among the token's members as well; Wine does not.
+///
+/// # Safety
+/// It is a valid one.
+unsafe fn is_current_user(id: PSID) -> io::Result<bool> {
+    let mut token: HANDLE = null_mut();
+    // SAFETY: it has no preconditions; the handle is a constant that is never closed.
+    let process = unsafe { GetCurrentProcess() };
+    // SAFETY: the token is ours to be written to.
+    succeeded(unsafe { OpenProcessToken(process, TOKEN_QUERY, &raw mut token) })?;
+    // SAFETY: the call above opened the handle, and nothing else closes it.
+    let token = unsafe { OwnedHandle::from_raw_handle(token.cast::<c_void>()) };
+    // The largest answer is a TOKEN_USER with a security id of 68 bytes behind it; `u64` gives it its alignment.
+    let (mut answer, mut length) = ([0_u64; 32], 0);
+    // SAFETY: the buffer is ours, writable, and as large as is said.
+    succeeded(unsafe {
+        GetTokenInformation(
+            token.as_raw_handle() as HANDLE,
+            TokenUser,
+            answer.as_mut_ptr().cast::<c_void>(),
+            size_of_val(&answer) as u32,
+            &raw mut length,
+        )
+    })?;
+    // SAFETY: the call above wrote a TOKEN_USER to the start of the buffer, which is aligned for it.
+    let user = unsafe { answer.as_ptr().cast::<TOKEN_USER>().read() };
+    // SAFETY: one is in the buffer, which is alive; the other is valid, as the caller promised.
+    Ok(unsafe { EqualSid(user.User.Sid, id) } != 0)
 }
 
 /// Returns whether the same operation may well succeed in a moment: a reader or a virus scanner holds the file.
