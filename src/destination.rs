@@ -185,7 +185,7 @@ mod tests {
             (at("https://a b/"), "a character that no host name has"),
             (at("https://a.example/base"), "a path that does not belong there"),
             (at("https://a.example/v2/track/v2/track"), "a path that does not belong there"),
-            (at("https://[fe80::77%lo]:8183/"), "zones are not supported"),
+            (at("https://[fe80::77%lo]:8183/"), "are not supported"),
             (format!("InstrumentationKey={KEY};Pad={}", "x".repeat(CONNECTION_STRING_LIMIT)), "longer than"),
         ];
         for (text, reason) in table {

@@ -160,7 +160,7 @@ pub fn replace_content(path: &Path, content: &[u8], stop: Instant) -> Result<()>
     }
     let file = temporary(target, content)?;
     let prepared = file.as_file().sync_all().and_then(|()| match &old {
-        Some(old) => platform::copy_rights(target, old, file.as_file()),
+        Some(old) => platform::copy_rights(target, old, &file),
         None => Ok(()),
     });
     prepared.map_err(Error::file("write", target))?;
@@ -169,7 +169,7 @@ pub fn replace_content(path: &Path, content: &[u8], stop: Instant) -> Result<()>
         return put(file, target, timeout);
     }
     let temporary = file.into_temp_path();
-    retry(timeout, || platform::replace(&temporary, target)).map_err(Error::file("replace", target))
+    retry(timeout, || fs::rename(&temporary, target)).map_err(Error::file("replace", target))
 }
 
 /// Follows a link, also one to a file that is not there yet.

@@ -152,7 +152,7 @@ fn c13_c6_c9_the_policy_of_the_administrator() {
             (self.0)();
         }
     }
-    let remove = || drop(reg(&["delete"]));
+    let remove = || _ = reg(&["delete"]);
     let _at_the_end = Remove(remove);
     let policies = [
         ("REG_DWORD 0", "off layer 6 ", OPTS_OUT, true),

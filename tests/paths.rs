@@ -352,6 +352,27 @@ fn f6_an_access_control_list_stays() {
     assert_eq!(now, list);
 }
 
+#[cfg(windows)]
+#[test]
+fn f6_attributes_stay() {
+    use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
+    const HIDDEN: u32 = 2;
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let file = home.paths().settings();
+    std::fs::create_dir_all(home.paths().folder()).unwrap();
+    let mut created = std::fs::OpenOptions::new().write(true).create_new(true).attributes(HIDDEN).open(&file).unwrap();
+    std::io::Write::write_all(&mut created, b"{}").unwrap();
+    drop(created);
+    let hidden = || std::fs::metadata(&file).unwrap().file_attributes() & HIDDEN;
+    if hidden() == 0 {
+        return common::skip("this file system has no such attribute");
+    }
+    let session = home.session_with_proxy(&nobody.connection_string(&key()));
+    assert_eq!(session.set_config(OPT_OUT).unwrap(), None);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("false"));
+    assert_eq!(hidden(), HIDDEN);
+}
+
 /// F6: a read-only file is an error that says so; on Windows it is the attribute. The opt-out holds for the session (C12).
 #[test]
 fn f6_c12_read_only_settings_are_an_error_that_says_so_and_stay() {

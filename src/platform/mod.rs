@@ -6,7 +6,7 @@
 //! - `private_bytes`: what .NET's `Process.PrivateMemorySize64` says (E1);
 //! - `create_private_folder`, `private_file`: a folder and a file that are for the current user only (I1);
 //! - `file_names`: the plain files of a folder;
-//! - `copy_rights`, `replace`: putting new content in the place of another program's file, which keeps its rights (F6);
+//! - `copy_rights`: new content that takes the place of another program's file has its rights (F6);
 //! - `create_log_folder`, `open_own_log`: the telemetry log, in a folder that users may share (L3);
 //! - `is_momentary`: whether a failed file operation is worth another try at once;
 //! - `stay_loaded`: the library stays in the process, so that its thread never loses its code.

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use crate::consent::MachinePolicy;
 use crate::environment::Environment;
 use crate::error::Result;
@@ -83,7 +85,8 @@ pub fn private_file() -> OpenOptions {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn copy_rights(from: &Path, old: &Metadata, to: &File) -> io::Result<()> {
+pub fn copy_rights(from: &Path, old: &Metadata, to: &NamedTempFile) -> io::Result<()> {
+    let to = to.as_file();
     let owner = (to.metadata()?.uid() != old.uid()).then_some(old.uid());
     let keeps_group = fchown(to, owner, Some(old.gid())).or_else(|_| fchown(to, None, Some(old.gid()))).is_ok();
     let mode = if keeps_group { old.mode() } else { old.mode() & !0o070 };
@@ -108,14 +111,6 @@ fn copy_access_control_list(from: &Path, to: &File) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn copy_access_control_list(_: &Path, _: &File) -> io::Result<()> {
     Ok(())
-}
-
-/// Puts a file in the place of another one.
-///
-/// # Errors
-/// What the operating system says.
-pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)
 }
 
 /// Lists the names of a folder's plain files, with fewer calls of the system than the standard library makes.

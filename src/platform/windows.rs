@@ -4,23 +4,26 @@ use std::ffi::{OsStr, c_void};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
-use std::os::windows::fs::OpenOptionsExt;
+use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
+use tempfile::NamedTempFile;
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, ERROR_PATH_NOT_FOUND, ERROR_SHARING_VIOLATION,
-    ERROR_SUCCESS, ERROR_UNABLE_TO_MOVE_REPLACEMENT, ERROR_UNABLE_TO_REMOVE_REPLACED, HANDLE, LocalFree,
+    ERROR_SUCCESS, HANDLE, LocalFree,
 };
-use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_FILE_OBJECT};
+use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_FILE_OBJECT, SetNamedSecurityInfoW};
 use windows_sys::Win32::Security::{
-    CheckTokenMembership, EqualSid, GetTokenInformation, OWNER_SECURITY_INFORMATION, PSID, TOKEN_QUERY, TOKEN_USER,
-    TokenUser,
+    CheckTokenMembership, DACL_SECURITY_INFORMATION, EqualSid, GetSecurityDescriptorControl, GetTokenInformation,
+    OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, PSID, SE_DACL_PROTECTED, TOKEN_QUERY, TOKEN_USER,
+    TokenUser, UNPROTECTED_DACL_SECURITY_INFORMATION,
 };
 use windows_sys::Win32::Storage::FileSystem::{
-    BY_HANDLE_FILE_INFORMATION, FILE_APPEND_DATA, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
-    GetFileInformationByHandle, READ_CONTROL, ReplaceFileW, SYNCHRONIZE,
+    BY_HANDLE_FILE_INFORMATION, FILE_APPEND_DATA, FILE_ATTRIBUTE_ARCHIVE, FILE_ATTRIBUTE_HIDDEN,
+    FILE_ATTRIBUTE_NOT_CONTENT_INDEXED, FILE_ATTRIBUTE_SYSTEM, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
+    GetFileInformationByHandle, READ_CONTROL, SYNCHRONIZE, SetFileAttributesW,
 };
 use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
@@ -37,6 +40,9 @@ use crate::error::{Error, Result};
 
 /// Where the administrator of this computer can turn telemetry off.
 pub const MACHINE_POLICY: &str = r"HKLM\SOFTWARE\Policies\Milestone\MilestonePSTools, EnableTelemetry";
+
+/// The attributes of a file that new content does not change.
+const KEPT_ATTRIBUTES: u32 = FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_SYSTEM | FILE_ATTRIBUTE_NOT_CONTENT_INDEXED;
 
 /// Returns the folder of `%LOCALAPPDATA%`, else the one that the system knows under that name.
 pub fn local_app_data(_: &Environment) -> Option<PathBuf> {
@@ -108,23 +114,55 @@ pub fn create_private_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 
-/// Owner, group and access control list stay with the file that [`replace`] puts new content into.
-///
-/// # Errors
-/// None.
-pub fn copy_rights(_: &Path, _: &Metadata, _: &File) -> io::Result<()> {
-    Ok(())
-}
-
-/// Puts a file's content in the place of another one's, which keeps its attributes and its access control list.
+/// Gives `to`, which will be put in place of `from`, its access control list and its attributes. It is not done with
+/// `ReplaceFileW`: while that works there is a moment without a file, which another process would take for "no choice".
 ///
 /// # Errors
 /// What the operating system says.
-pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    let wide = |path: &Path| -> Vec<u16> { path.as_os_str().encode_wide().chain([0]).collect() };
-    let (from, to) = (wide(from), wide(to));
-    // SAFETY: both paths end with a NUL; no backup is asked for, and the reserved parameters are NULL.
-    succeeded(unsafe { ReplaceFileW(to.as_ptr(), from.as_ptr(), null(), 0, null(), null()) })
+pub fn copy_rights(from: &Path, old: &Metadata, to: &NamedTempFile) -> io::Result<()> {
+    let from = OpenOptions::new().access_mode(READ_CONTROL).open(from)?;
+    let (mut list, mut descriptor) = (null_mut(), null_mut());
+    // SAFETY: the handle is open with the right to read this; both results are ours to be written to.
+    system(unsafe {
+        GetSecurityInfo(
+            from.as_raw_handle() as HANDLE,
+            SE_FILE_OBJECT,
+            DACL_SECURITY_INFORMATION,
+            null_mut(),
+            null_mut(),
+            &raw mut list,
+            null_mut(),
+            &raw mut descriptor,
+        )
+    })?;
+    let descriptor = Local(descriptor);
+    let (mut control, mut revision) = (0, 0);
+    // SAFETY: the descriptor is alive; both results are ours to be written to.
+    succeeded(unsafe { GetSecurityDescriptorControl(descriptor.0, &raw mut control, &raw mut revision) })?;
+    let inheritance = match control & SE_DACL_PROTECTED {
+        0 => UNPROTECTED_DACL_SECURITY_INFORMATION,
+        _ => PROTECTED_DACL_SECURITY_INFORMATION,
+    };
+    let path = wide(to.path());
+    // SAFETY: the path ends with a NUL; the list is in the descriptor, which is alive; there is no owner, group or audit list.
+    system(unsafe {
+        SetNamedSecurityInfoW(
+            path.as_ptr(),
+            SE_FILE_OBJECT,
+            DACL_SECURITY_INFORMATION | inheritance,
+            null_mut(),
+            null_mut(),
+            list,
+            null(),
+        )
+    })?;
+    let attributes = old.file_attributes() & KEPT_ATTRIBUTES;
+    // SAFETY: the path ends with a NUL.
+    succeeded(unsafe { SetFileAttributesW(path.as_ptr(), attributes | FILE_ATTRIBUTE_ARCHIVE) })
+}
+
+fn wide(path: &Path) -> Vec<u16> {
+    path.as_os_str().encode_wide().chain([0]).collect()
 }
 
 /// Memory that the system handed out with `LocalAlloc`.
@@ -135,6 +173,11 @@ impl Drop for Local {
         // SAFETY: the system handed it out, and it is freed once.
         unsafe { LocalFree(self.0) };
     }
+}
+
+/// Turns an error code into an error.
+fn system(code: u32) -> io::Result<()> {
+    if code == ERROR_SUCCESS { Ok(()) } else { Err(io::Error::from_raw_os_error(code as i32)) }
 }
 
 fn succeeded(result: i32) -> io::Result<()> {
@@ -196,7 +239,7 @@ fn links(file: &File) -> io::Result<u32> {
 fn is_own(file: &File) -> io::Result<bool> {
     let (mut owner, mut descriptor) = (null_mut(), null_mut());
     // SAFETY: the handle is open with the right to read this; both results are ours to be written to.
-    let outcome = unsafe {
+    system(unsafe {
         GetSecurityInfo(
             file.as_raw_handle() as HANDLE,
             SE_FILE_OBJECT,
@@ -207,10 +250,7 @@ fn is_own(file: &File) -> io::Result<bool> {
             null_mut(),
             &raw mut descriptor,
         )
-    };
-    if outcome != 0 {
-        return Err(io::Error::from_raw_os_error(outcome as i32));
-    }
+    })?;
     let _descriptor = Local(descriptor);
     // SAFETY: the owner is in the descriptor, which is alive.
     if unsafe { is_current_user(owner) }? {
@@ -255,15 +295,7 @@ unsafe fn is_current_user(id: PSID) -> io::Result<bool> {
 /// Returns whether the same operation may well succeed in a moment: a reader or a virus scanner holds the file.
 pub fn is_momentary(error: &io::Error) -> bool {
     let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
-    matches!(
-        code,
-        Some(
-            ERROR_ACCESS_DENIED
-                | ERROR_SHARING_VIOLATION
-                | ERROR_UNABLE_TO_REMOVE_REPLACED
-                | ERROR_UNABLE_TO_MOVE_REPLACEMENT
-        )
-    )
+    matches!(code, Some(ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION))
 }
 
 /// Keeps the library in the process: `FreeLibrary` must not take the code away under the background thread.
