@@ -2,12 +2,11 @@
 //!
 //! A document has the members of the vendor's own log, in its order, with its nulls; `Name` and `Metrics` come behind them, so
 //! that the log shows all that is sent. On Windows the folder is shared between users: a link in it is not followed, and a file of
-//! another user is not changed. A document is appended with one write. Where that alone does not keep the documents of several
-//! processes apart (NFS, Wine), a lock does; a process waits for it for a moment, then writes without it.
+//! another user is not changed. A document is appended with one write, so those of several processes never interleave and no
+//! process waits for another.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local};
 use serde_json::{Value as Json, json};
@@ -15,17 +14,13 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::files::{self, LockMode};
 use crate::platform;
 
-/// Longest time to wait for other processes that write to the log.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// Appends an event to the log of its day. `lock`: the path of a lock file.
+/// Appends an event to the log of its day.
 ///
 /// # Errors
 /// [`Error::File`]; nothing was written then, or on a full disk a part.
-pub fn append(folder: &Path, lock: &Path, event: &Event, key: Uuid) -> Result<()> {
+pub fn append(folder: &Path, event: &Event, key: Uuid) -> Result<()> {
     let time = event.time.with_timezone(&Local);
     let file = file(folder, time);
     let text = format!("{} {}\n{:#}\n", time.format("%Y-%m-%dT%H:%M:%S%.3f%:z"), event.name(), document(event, key));
@@ -34,7 +29,6 @@ pub fn append(folder: &Path, lock: &Path, event: &Event, key: Uuid) -> Result<()
         let is_folder = part.symlink_metadata().map_err(Error::file("read", part))?.is_dir();
         is_folder.then_some(()).ok_or_else(|| Error::file("use", part)(io::Error::other("it is a link")))?;
     }
-    let _lock = files::lock(lock, LockMode::Exclusive, Instant::now() + LOCK_TIMEOUT);
     let mut log = platform::open_own_log(&file).map_err(Error::file("open", &file))?;
     log.write_all(text.as_bytes()).map_err(Error::file("write to", &file))
 }
@@ -135,7 +129,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("Milestone").join("MIPSDK");
         for _ in 0..2 {
-            append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).unwrap();
+            append(&folder, &event(), Uuid::nil()).unwrap();
         }
         let local = event().time.with_timezone(&Local);
         let text =
@@ -164,11 +158,11 @@ mod tests {
         let planted = std::os::windows::fs::symlink_file(&victim, &log);
         // Windows allows links to administrators and developers only; Wine makes some that nobody can tell from a file.
         if planted.is_ok() && log.symlink_metadata().is_ok_and(|link| link.is_symlink()) {
-            assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
+            assert!(append(&folder, &event(), Uuid::nil()).is_err());
         }
         let _ = std::fs::remove_file(&log);
         std::fs::hard_link(&victim, &log).unwrap();
-        assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
+        assert!(append(&folder, &event(), Uuid::nil()).is_err());
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
     }
 
@@ -181,7 +175,7 @@ mod tests {
         std::fs::create_dir(home.path().join("Milestone")).unwrap();
         let folder = home.path().join("Milestone").join("MIPSDK");
         std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
-        assert!(append(&folder, &home.path().join("lock"), &event(), Uuid::nil()).is_err());
+        assert!(append(&folder, &event(), Uuid::nil()).is_err());
         assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 }

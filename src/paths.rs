@@ -52,11 +52,6 @@ impl Paths {
         self.folder.join("appsettings.user.json")
     }
 
-    /// The lock that a process takes to write to the telemetry log.
-    pub fn log_lock(&self) -> PathBuf {
-        self.folder.join("log.lock")
-    }
-
     /// The lock that a process takes exclusively to change the settings, and shared to send the first bytes of a request.
     pub fn settings_lock(&self) -> PathBuf {
         self.folder.join("settings.lock")

@@ -279,7 +279,7 @@ impl Session {
         }
         if stored.is_ok() && decisions.log.is_on() {
             // A log that cannot be written costs only itself.
-            let _ = self.keep(log::append(paths.log_folder(), &paths.log_lock(), event, delivery.destination.key));
+            let _ = self.keep(log::append(paths.log_folder(), event, delivery.destination.key));
         }
         match stored {
             Ok(_) => sender.wake(),

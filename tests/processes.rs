@@ -461,6 +461,10 @@ fn l1_l3_eight_processes_log_at_once_and_every_document_parses() {
     let failures: BTreeSet<String> = hosts.iter_mut().map(|host| host.ask("text 8")).collect();
     assert_eq!(failures, [String::new()].into());
     hosts.into_iter().for_each(Host::end);
+    if std::env::var_os("VMS_TEST_WINE").is_some() {
+        // It looks for the end of the file first and writes then; Windows does both in one step, as `FILE_APPEND_DATA` says.
+        return common::skip("Wine does not append in one step");
+    }
     let mut counts = BTreeMap::new();
     for (name, document) in documents(&home) {
         assert_eq!(document["Name"], name.as_str());
