@@ -495,14 +495,9 @@ impl Session {
         self.work.as_ref().is_ok_and(|work| work.sender.is_running())
     }
 
-    /// Returns whether `NewSession` is recorded, and if it is not, why.
+    /// Returns whether `NewSession` is recorded, and if it is not, why. It is recorded now if that has become possible.
     pub fn started(&self) -> Outcome {
-        match (&self.state().new_session, &self.work) {
-            (Announced::No, Ok(_)) => {}
-            (Announced::No, Err(_)) => return Outcome::Off,
-            _ => return Outcome::Recorded,
-        }
-        Outcome::of(self.verdict())
+        self.announce().unwrap_or(Outcome::Off)
     }
 
     /// Returns the random id of the session.

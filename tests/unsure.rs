@@ -144,12 +144,13 @@ fn f5_a_host_records_nothing_while_unsure_deletes_nothing_and_goes_on_afterwards
     // One that ends before it has deleted what it sent would have the next one send it again.
     host.ask("settle");
     host.end();
-    // A session that begins while it is unsure records its start later.
+    // A session that begins while it is unsure records its start when it is asked for again, or with a connection.
     let (way, spoil, _) = ways().remove(0);
     drop(spoil(&home.paths().settings()));
     let mut host = Host::start(&mut child::command(&home, &collector.connection_string(&key), &[]));
     assert_eq!(host.ask("init"), abi::VMS_UNSURE.to_string(), "{way}");
     remove(&home.paths().settings());
+    assert_eq!(host.ask("init"), "0");
     assert_eq!(host.ask("connect"), "0");
     arrived(&collector, &key, pending + 2);
     host.end();

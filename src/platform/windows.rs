@@ -11,8 +11,8 @@ use std::ptr::{null, null_mut};
 
 use tempfile::NamedTempFile;
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, ERROR_PATH_NOT_FOUND, ERROR_SHARING_VIOLATION,
-    ERROR_SUCCESS, HANDLE, LocalFree,
+    ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_INVALID_FUNCTION, ERROR_MORE_DATA, ERROR_NOT_SUPPORTED,
+    ERROR_PATH_NOT_FOUND, ERROR_SHARING_VIOLATION, ERROR_SUCCESS, HANDLE, LocalFree,
 };
 use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_FILE_OBJECT, SetNamedSecurityInfoW};
 use windows_sys::Win32::Security::{
@@ -120,6 +120,17 @@ pub fn create_private_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// What the operating system says.
 pub fn copy_rights(from: &Path, old: &Metadata, to: &NamedTempFile) -> io::Result<()> {
+    match copy_access_control_list(from, to.path()) {
+        // The file system has none.
+        Err(error) if has_code(&error, &[ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED]) => {}
+        other => other?,
+    }
+    let attributes = old.file_attributes() & KEPT_ATTRIBUTES;
+    // SAFETY: the path ends with a NUL.
+    succeeded(unsafe { SetFileAttributesW(wide(to.path()).as_ptr(), attributes | FILE_ATTRIBUTE_ARCHIVE) })
+}
+
+fn copy_access_control_list(from: &Path, to: &Path) -> io::Result<()> {
     let from = OpenOptions::new().access_mode(READ_CONTROL).open(from)?;
     let (mut list, mut descriptor) = (null_mut(), null_mut());
     // SAFETY: the handle is open with the right to read this; both results are ours to be written to.
@@ -143,11 +154,11 @@ pub fn copy_rights(from: &Path, old: &Metadata, to: &NamedTempFile) -> io::Resul
         0 => UNPROTECTED_DACL_SECURITY_INFORMATION,
         _ => PROTECTED_DACL_SECURITY_INFORMATION,
     };
-    let path = wide(to.path());
+    let to = wide(to);
     // SAFETY: the path ends with a NUL; the list is in the descriptor, which is alive; there is no owner, group or audit list.
     system(unsafe {
         SetNamedSecurityInfoW(
-            path.as_ptr(),
+            to.as_ptr(),
             SE_FILE_OBJECT,
             DACL_SECURITY_INFORMATION | inheritance,
             null_mut(),
@@ -155,10 +166,7 @@ pub fn copy_rights(from: &Path, old: &Metadata, to: &NamedTempFile) -> io::Resul
             list,
             null(),
         )
-    })?;
-    let attributes = old.file_attributes() & KEPT_ATTRIBUTES;
-    // SAFETY: the path ends with a NUL.
-    succeeded(unsafe { SetFileAttributesW(path.as_ptr(), attributes | FILE_ATTRIBUTE_ARCHIVE) })
+    })
 }
 
 fn wide(path: &Path) -> Vec<u16> {
@@ -178,6 +186,10 @@ impl Drop for Local {
 /// Turns an error code into an error.
 fn system(code: u32) -> io::Result<()> {
     if code == ERROR_SUCCESS { Ok(()) } else { Err(io::Error::from_raw_os_error(code as i32)) }
+}
+
+fn has_code(error: &io::Error, codes: &[u32]) -> bool {
+    error.raw_os_error().and_then(|code| u32::try_from(code).ok()).is_some_and(|code| codes.contains(&code))
 }
 
 fn succeeded(result: i32) -> io::Result<()> {
@@ -294,8 +306,7 @@ unsafe fn is_current_user(id: PSID) -> io::Result<bool> {
 
 /// Returns whether the same operation may well succeed in a moment: a reader or a virus scanner holds the file.
 pub fn is_momentary(error: &io::Error) -> bool {
-    let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
-    matches!(code, Some(ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION))
+    has_code(error, &[ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION])
 }
 
 /// Keeps the library in the process: `FreeLibrary` must not take the code away under the background thread.
