@@ -125,6 +125,8 @@ pub struct Consent {
 struct State {
     /// Who opted out in this session, as long as that is not stored.
     opted_out: Option<Layer>,
+    /// The opt-out of a VMS could not be stored at once; until it has been tried, the background thread keeps out of it.
+    is_unstored: bool,
     /// How many changes of the configuration the host has announced that are not over yet.
     changes: u32,
     /// The newest event of the batch in flight: an opt-out deletes it.
@@ -278,14 +280,20 @@ impl Consent {
     /// # Errors
     /// Why it is not stored yet, or what `purge` returns.
     pub fn obey_vms(&self, purge: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.state().opted_out = Some(Layer::VmsPolicy);
+        {
+            let mut state = self.state();
+            (state.opted_out, state.is_unstored) = (Some(Layer::VmsPolicy), false);
+        }
         let purged = purge();
-        self.store_vms_opt_out(Duration::ZERO).and(purged)
+        let stored = self.store_vms_opt_out(Duration::ZERO);
+        self.state().is_unstored = stored.is_err();
+        stored.and(purged)
     }
 
     /// Returns whether the opt-out of a VMS is to be stored yet.
     pub fn is_vms_opt_out_unstored(&self) -> bool {
-        self.state().opted_out == Some(Layer::VmsPolicy)
+        let state = self.state();
+        state.is_unstored && state.opted_out == Some(Layer::VmsPolicy)
     }
 
     /// Stores the opt-out of a VMS, unless the user opted in meanwhile, or out. With a timeout of zero it is stored
@@ -297,9 +305,9 @@ impl Consent {
         let choice = Settings { telemetry: Some(false), by_policy: true, log: None };
         if !settings::read(&self.settings).is_ok_and(|stored| stored.telemetry == Some(false)) {
             let without_lock = if timeout.is_zero() { WithoutLock::Share } else { WithoutLock::Store };
-            self.change(choice, timeout, without_lock, |_| match self.is_vms_opt_out_unstored() {
-                true => Ok(()),
-                false => Err(Error::Unusable("the user opted in meanwhile".to_owned())),
+            self.change(choice, timeout, without_lock, |_| match self.state().opted_out {
+                Some(Layer::VmsPolicy) => Ok(()),
+                _ => Err(Error::Unusable("the user opted in meanwhile".to_owned())),
             })?;
         }
         self.state().opted_out = None;
