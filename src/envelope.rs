@@ -54,21 +54,12 @@ pub fn envelope(event: &Event, key: Uuid, now: DateTime<Utc>) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fields, NewSession};
+    use crate::event;
 
     #[test]
     fn d6_a_late_event_is_sent_as_of_now_with_its_true_time() {
         let recorded = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        let fields = NewSession {
-            uuid: Uuid::new_v4(),
-            SessionId: Uuid::new_v4(),
-            AssemblyVersion: None,
-            OSDescription: None,
-            FrameworkDescription: None,
-            ProcessorCount: None,
-            PrivateBytes: None,
-        };
-        let event = Event { time: recorded, version: None, fields: Fields::NewSession(fields) };
+        let event = event::any(recorded);
         let send = |after: TimeDelta| envelope(&event, Uuid::nil(), recorded + after);
         for (hours, late) in [(0, false), (46, false), (48, true), (24 * 80, true), (-49, true)] {
             let after = TimeDelta::hours(hours);

@@ -291,6 +291,21 @@ mod moment {
     }
 }
 
+/// A `NewSession` for unit tests, with what it always has.
+#[cfg(test)]
+pub(crate) fn any(time: DateTime<Utc>) -> Event {
+    let fields = NewSession {
+        uuid: Uuid::new_v4(),
+        SessionId: Uuid::new_v4(),
+        AssemblyVersion: None,
+        OSDescription: None,
+        FrameworkDescription: None,
+        ProcessorCount: Some(2),
+        PrivateBytes: None,
+    };
+    Event { time, version: None, fields: Fields::NewSession(fields) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

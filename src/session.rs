@@ -165,8 +165,7 @@ enum Announced {
 }
 
 impl Session {
-    /// Starts the session and records its `NewSession`, unless somebody opted out; then nothing is touched (S5). What else fails is
-    /// kept for [`Session::status`].
+    /// Creates the session; [`Session::started`] records its `NewSession`. No disk is touched.
     ///
     /// # Errors
     /// [`Error::Argument`] if the host's own connection string cannot be used; there is no session then.
@@ -186,10 +185,7 @@ impl Session {
             let sender = Sender::new(Delivery::new(&paths, consent.clone(), destination), proxy);
             Work { paths, consent, sender }
         });
-        let session = Self { id: Uuid::new_v4(), facts, environment, work, state: Mutex::default() };
-        // The reason of a failure is kept for the status; an import never fails because of telemetry (S3).
-        let _ = session.announce();
-        Ok(session)
+        Ok(Self { id: Uuid::new_v4(), facts, environment, work, state: Mutex::default() })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -495,7 +491,8 @@ impl Session {
         self.work.as_ref().is_ok_and(|work| work.sender.is_running())
     }
 
-    /// Returns whether `NewSession` is recorded, and if it is not, why. It is recorded now if that has become possible.
+    /// Records `NewSession`, unless that was done or somebody opted out; then nothing is touched (S5). Returns whether it is
+    /// recorded, and if it is not, why. An import never fails because of telemetry (S3): an error is kept for [`Session::status`].
     pub fn started(&self) -> Outcome {
         self.announce().unwrap_or(Outcome::Off)
     }

@@ -255,23 +255,12 @@ pub fn sweep(spool: &Path, now: DateTime<Utc>) {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::event::{Fields, NewSession};
+    use crate::event;
 
     fn event(microseconds: i64) -> Event {
         let time = DateTime::from_timestamp_micros(microseconds).unwrap();
-        let fields = NewSession {
-            uuid: Uuid::new_v4(),
-            SessionId: Uuid::new_v4(),
-            AssemblyVersion: None,
-            OSDescription: None,
-            FrameworkDescription: None,
-            ProcessorCount: Some(2),
-            PrivateBytes: None,
-        };
-        Event { time, version: None, fields: Fields::NewSession(fields) }
+        event::any(time)
     }
 
     fn spool() -> (tempfile::TempDir, Spool) {

@@ -133,7 +133,9 @@ fn settings_file(paths: &Paths, row: &str) {
 fn keeping(home: &Home, variables: &[(&str, &str)]) -> Session {
     let facts = HostFacts { assembly_version: "1".to_owned(), names_proxy: true, ..HostFacts::default() };
     let environment = Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())));
-    Session::start(facts, environment, Ok(home.paths())).unwrap()
+    let session = Session::start(facts, environment, Ok(home.paths())).unwrap();
+    session.started();
+    session
 }
 
 /// Returns the names of the events on disk, and the settings file.

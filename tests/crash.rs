@@ -54,6 +54,7 @@ fn a_child_in_its_role() {
     };
     let paths = Paths::new(&profile.join("local"), &profile.join("state"));
     let session = Session::start(facts, Environment::default(), Ok(paths)).unwrap();
+    session.started();
     say(&format!("recorded {} 0", session.id()));
     match role.as_str() {
         // Records as fast as it can until it is killed.

@@ -8,8 +8,9 @@ use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, start};
 use common::{Home, PATIENCE, arrived, key, settle, wait_until};
-use demo_vms::{AccessToken, Config, DemoVms, Effect, Fault, Privacy, Site, User};
+use demo_vms::{Config, DemoVms, Effect, Fault, Privacy, Site};
 use serde_json::{Value, json};
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
@@ -18,55 +19,20 @@ use vms_telemetry::consent::{Layer, Verdict};
 use vms_telemetry::error::{Error, Result};
 use vms_telemetry::event::UserType;
 use vms_telemetry::session::{Change, Outcome, Session, UsageDataPolicy};
-use vms_telemetry::vms::{BasicUser, Credential, Facts, FailureKind, Logon};
+use vms_telemetry::vms::{Credential, Facts, FailureKind, Logon};
 use zeroize::Zeroizing;
 
-const PASSWORD: &str = "p&w=1 +%é-not-a-secret";
-const TOKEN: &str = "demo.token.not-a-secret";
-const DISCOVERY: &str = "/api/.well-known/uris";
-const TOKEN_ENDPOINT: &str = "/IDP/connect/token";
 const CAMERAS: &str = "/api/rest/v1/cameras";
 const OPTION: &str = "/API/rest/v1/toolOptions/a36b973e-eb89-4cd9-8f44-5628c1e7f032";
-
-fn config() -> Config {
-    Config {
-        users: vec![User::basic("reader", PASSWORD), User::external("visitor@example.test")],
-        access_tokens: vec![AccessToken {
-            token: TOKEN.to_owned(),
-            user: "visitor@example.test".to_owned(),
-            seconds: None,
-        }],
-        ..Config::default()
-    }
-}
-
-fn start(config: Config) -> DemoVms {
-    DemoVms::start(config).unwrap()
-}
 
 /// A VMS that is slow to answer for a path.
 fn slow(path: &str, delay_ms: u64) -> Fault {
     Fault { path: path.to_owned(), delay_ms, ..Fault::default() }
 }
 
-fn basic(password: &str) -> Credential {
-    let secret = |text: &str| Zeroizing::new(text.to_owned());
-    Credential::Basic(BasicUser { name: secret("reader"), password: secret(password) })
-}
-
-fn logon(address: &str) -> Logon {
-    Logon {
-        address: address.parse().unwrap(),
-        is_secure_only: false,
-        skips_certificate_check: false,
-        includes_child_sites: false,
-        timeout: PATIENCE,
-    }
-}
-
 /// Logs the reader on.
 fn log_on(session: &Arc<Session>, number: u64, address: &str) -> Result<Facts> {
-    session.connect_vms(number, logon(address), basic(PASSWORD), UserType::BasicUser)
+    session.connect_vms(number, logon(address), reader(), UserType::BasicUser)
 }
 
 /// Logs the reader on; counting goes on in the background.
@@ -186,7 +152,7 @@ fn p3_a_connection_over_https_is_reported_as_encrypted() {
     let vms = DemoVms::start_tls(Config { site, ..config() }, authority.server(Leaf::Good).unwrap()).unwrap();
     let number = here.session.reserve().unwrap();
     let logon = Logon { skips_certificate_check: true, is_secure_only: true, ..logon(&vms.url()) };
-    here.session.connect_vms(number, logon, basic(PASSWORD), UserType::BasicUser).unwrap();
+    here.session.connect_vms(number, logon, reader(), UserType::BasicUser).unwrap();
     assert_eq!(counted(&here.session, number).reported, Some(true));
     assert_eq!(here.data(2)[1]["properties"]["EncryptionEnabled"], "True");
 }
@@ -196,7 +162,7 @@ fn p3_a_connection_over_https_is_reported_as_encrypted() {
 fn p3_a_logon_that_fails_records_nothing() {
     let (here, vms) = (Here::new(), start(config()));
     let number = here.session.reserve().unwrap();
-    let refused = here.session.connect_vms(number, logon(&vms.url()), basic("wrong"), UserType::BasicUser);
+    let refused = here.session.connect_vms(number, logon(&vms.url()), basic("reader", "wrong"), UserType::BasicUser);
     let Err(Error::Vms(failure)) = refused else { panic!("{refused:?}") };
     assert_eq!(failure.kind, FailureKind::LogonRefused);
     assert!(here.session.connection(number).is_err());
@@ -231,7 +197,7 @@ fn p3_child_sites_are_listed_one_by_one() {
     let (here, vms) = (Here::new(), start(Config { site, ..config() }));
     let number = here.session.reserve().unwrap();
     let logon = Logon { includes_child_sites: true, ..logon(&vms.url()) };
-    let facts = here.session.connect_vms(number, logon, basic(PASSWORD), UserType::BasicUser).unwrap();
+    let facts = here.session.connect_vms(number, logon, reader(), UserType::BasicUser).unwrap();
     assert_eq!(facts.child_sites.len(), 3 + 3 * 2);
     for (index, site) in facts.child_sites.iter().enumerate() {
         assert_eq!(here.session.child_site(number, index).unwrap().as_ref(), Some(site));

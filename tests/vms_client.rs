@@ -1,42 +1,21 @@
 //! The client of a VMS against the demo VMS: logon, usage data option, counts, and what goes wrong (P3, P6).
 
+mod common;
+
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use demo_vms::{AccessToken, Config, DemoVms, Disabled, Effect, Fault, Privacy, Quirks, Site, User, UserState};
+use common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, start};
+use demo_vms::{Config, DemoVms, Disabled, Effect, Fault, Privacy, Quirks, Site, User, UserState};
 use serde_json::json;
 use vms_collector::tls::{Authority, Leaf};
-use vms_telemetry::vms::{
-    BasicUser, Cancel, Client, Counts, Credential, Failure, FailureKind, Logon, UsageData, connect, find,
-};
+use vms_telemetry::vms::{Cancel, Client, Counts, Credential, Failure, FailureKind, Logon, UsageData, connect, find};
 use zeroize::Zeroizing;
 
-/// Longer than anything on loopback takes.
-const TIMEOUT: Duration = Duration::from_secs(20);
-const PASSWORD: &str = "p&w=1 +%é-not-a-secret";
-const TOKEN: &str = "demo.token.not-a-secret";
-const DISCOVERY: &str = "/api/.well-known/uris";
-const TOKEN_ENDPOINT: &str = "/IDP/connect/token";
 const GATEWAY_ENDPOINT: &str = "/API/IDP/connect/token";
-
-fn config() -> Config {
-    Config {
-        users: vec![User::basic("reader", PASSWORD), User::external("visitor@example.test")],
-        access_tokens: vec![AccessToken {
-            token: TOKEN.to_owned(),
-            user: "visitor@example.test".to_owned(),
-            seconds: None,
-        }],
-        ..Config::default()
-    }
-}
-
-fn start(config: Config) -> DemoVms {
-    DemoVms::start(config).unwrap()
-}
 
 /// A VMS with HTTPS and the PEM of its certificate. Its lists are short: Wine waits for ever for the end of a long record of TLS.
 fn start_tls(authority: &Authority, leaf: Leaf) -> (DemoVms, String) {
@@ -53,27 +32,8 @@ fn answer(status: u16, body: &str) -> Effect {
     Effect::Answer { status, content_type: "application/json".to_owned(), body: body.to_owned() }
 }
 
-fn basic(name: &str, password: &str) -> Credential {
-    let secret = |text: &str| Zeroizing::new(text.to_owned());
-    Credential::Basic(BasicUser { name: secret(name), password: secret(password) })
-}
-
-fn reader() -> Credential {
-    basic("reader", PASSWORD)
-}
-
 fn token(token: &str) -> Credential {
     Credential::Token(Zeroizing::new(token.to_owned()))
-}
-
-fn logon(address: &str) -> Logon {
-    Logon {
-        address: address.parse().unwrap(),
-        is_secure_only: false,
-        skips_certificate_check: false,
-        includes_child_sites: false,
-        timeout: TIMEOUT,
-    }
 }
 
 /// Logs the reader on.

@@ -16,9 +16,9 @@ use windows_sys::Win32::Foundation::{
 };
 use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_FILE_OBJECT, SetNamedSecurityInfoW};
 use windows_sys::Win32::Security::{
-    CheckTokenMembership, DACL_SECURITY_INFORMATION, EqualSid, GetSecurityDescriptorControl, GetTokenInformation,
-    OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, PSID, SE_DACL_PROTECTED, TOKEN_QUERY, TOKEN_USER,
-    TokenUser, UNPROTECTED_DACL_SECURITY_INFORMATION,
+    ACL, CheckTokenMembership, DACL_SECURITY_INFORMATION, EqualSid, GetSecurityDescriptorControl, GetTokenInformation,
+    OBJECT_SECURITY_INFORMATION, OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, PSID,
+    SE_DACL_PROTECTED, TOKEN_QUERY, TOKEN_USER, TokenUser, UNPROTECTED_DACL_SECURITY_INFORMATION,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_APPEND_DATA, FILE_ATTRIBUTE_ARCHIVE, FILE_ATTRIBUTE_HIDDEN,
@@ -132,21 +132,7 @@ pub fn copy_rights(from: &Path, old: &Metadata, to: &NamedTempFile) -> io::Resul
 
 fn copy_access_control_list(from: &Path, to: &Path) -> io::Result<()> {
     let from = OpenOptions::new().access_mode(READ_CONTROL).open(from)?;
-    let (mut list, mut descriptor) = (null_mut(), null_mut());
-    // SAFETY: the handle is open with the right to read this; both results are ours to be written to.
-    system(unsafe {
-        GetSecurityInfo(
-            from.as_raw_handle() as HANDLE,
-            SE_FILE_OBJECT,
-            DACL_SECURITY_INFORMATION,
-            null_mut(),
-            null_mut(),
-            &raw mut list,
-            null_mut(),
-            &raw mut descriptor,
-        )
-    })?;
-    let descriptor = Local(descriptor);
+    let (descriptor, _, list) = security(&from, DACL_SECURITY_INFORMATION)?;
     let (mut control, mut revision) = (0, 0);
     // SAFETY: the descriptor is alive; both results are ours to be written to.
     succeeded(unsafe { GetSecurityDescriptorControl(descriptor.0, &raw mut control, &raw mut revision) })?;
@@ -181,6 +167,25 @@ impl Drop for Local {
         // SAFETY: the system handed it out, and it is freed once.
         unsafe { LocalFree(self.0) };
     }
+}
+
+/// Reads parts of a file's security descriptor. Its owner and its access control list are pointers into it, NULL if not asked for.
+fn security(file: &File, parts: OBJECT_SECURITY_INFORMATION) -> io::Result<(Local, PSID, *mut ACL)> {
+    let (mut owner, mut list, mut descriptor) = (null_mut(), null_mut(), null_mut());
+    // SAFETY: the handle is open; all three results are ours to be written to.
+    system(unsafe {
+        GetSecurityInfo(
+            file.as_raw_handle() as HANDLE,
+            SE_FILE_OBJECT,
+            parts,
+            &raw mut owner,
+            null_mut(),
+            &raw mut list,
+            null_mut(),
+            &raw mut descriptor,
+        )
+    })?;
+    Ok((Local(descriptor), owner, list))
 }
 
 /// Turns an error code into an error.
@@ -249,21 +254,7 @@ fn links(file: &File) -> io::Result<u32> {
 
 /// Returns whether a file's owner is the current user or a group that owns what the user creates (administrators do).
 fn is_own(file: &File) -> io::Result<bool> {
-    let (mut owner, mut descriptor) = (null_mut(), null_mut());
-    // SAFETY: the handle is open with the right to read this; both results are ours to be written to.
-    system(unsafe {
-        GetSecurityInfo(
-            file.as_raw_handle() as HANDLE,
-            SE_FILE_OBJECT,
-            OWNER_SECURITY_INFORMATION,
-            &raw mut owner,
-            null_mut(),
-            null_mut(),
-            null_mut(),
-            &raw mut descriptor,
-        )
-    })?;
-    let _descriptor = Local(descriptor);
+    let (_descriptor, owner, _) = security(file, OWNER_SECURITY_INFORMATION)?;
     // SAFETY: the owner is in the descriptor, which is alive.
     if unsafe { is_current_user(owner) }? {
         return Ok(true);

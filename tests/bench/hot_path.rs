@@ -52,7 +52,10 @@ fn session() -> Session {
     let profile = std::path::PathBuf::from(std::env::var_os(PROFILE).expect("started by this program"));
     let facts = HostFacts { assembly_version: "1.2.3".to_owned(), ..HostFacts::default() };
     let paths = Paths::new(&profile.join("local"), &profile.join("state"));
-    Session::start(facts, Environment::read(std::env::vars_os()), Ok(paths)).expect("no connection string of its own")
+    let environment = Environment::read(std::env::vars_os());
+    let session = Session::start(facts, environment, Ok(paths)).expect("no connection string of its own");
+    session.started();
+    session
 }
 
 /// A process of one connection.

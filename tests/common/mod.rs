@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod native;
+pub mod vms;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +92,9 @@ impl Home {
             names_proxy,
         };
         let environment = Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())));
-        Session::start(facts, environment, Ok(self.paths())).unwrap()
+        let session = Session::start(facts, environment, Ok(self.paths())).unwrap();
+        session.started();
+        session
     }
 
     /// Lists all files below the profile, relative and sorted.
