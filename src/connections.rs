@@ -15,6 +15,7 @@ use crate::consent::Verdict;
 use crate::error::{Error, Result};
 use crate::event::UserType;
 use crate::session::{Connection, Outcome, Session, UsageDataPolicy};
+use crate::tls::STACK;
 use crate::vms::{self, Cancel, Client, Counts, Credential, Facts, Failure, Found, Logon, UsageData};
 
 /// Most connections that are open at once in one process: far beyond any real host, and a bound for a broken one.
@@ -25,8 +26,6 @@ const THREAD_LIMIT: usize = 64;
 const COUNTING_TIMEOUT: Duration = Duration::from_secs(1);
 /// The name of a connection's threads.
 pub const THREAD: &str = "vms-connection";
-/// Their stack: a TLS handshake needs half of it in a build without optimization.
-const STACK: usize = 512 * 1024;
 
 /// An open connection.
 pub(crate) struct Open {

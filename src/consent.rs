@@ -8,7 +8,6 @@
 //! decision, so that a session follows what another process stored.
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -238,11 +237,7 @@ impl Consent {
         let purged = purge();
         let stored = match stored {
             // What was deleted has made room.
-            Err(Error::File { cause, .. })
-                if matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
-            {
-                store(Duration::ZERO)
-            }
+            Err(error) if error.is_full_disk() => store(Duration::ZERO),
             other => other,
         };
         let unlocked = stored.map_err(|cause| Error::NotStored(Box::new(cause)))?;

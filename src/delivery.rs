@@ -142,8 +142,7 @@ impl Delivery {
             self.consent.set_in_flight(batch.last().map(|newest| self.spool.path(newest)));
             match self.save(&state.clone().begin(now)) {
                 // What is sent makes room on a full disk.
-                Err(Error::File { cause, .. })
-                    if matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {}
+                Err(error) if error.is_full_disk() => {}
                 // What could not be deleted afterwards would be sent again and again.
                 outcome => outcome?,
             }

@@ -69,6 +69,13 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Returns whether a file could not be written because the disk, or the user's part of it, is full.
+    pub fn is_full_disk(&self) -> bool {
+        let is_full =
+            |cause: &io::Error| matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Self::File { cause, .. } if is_full(cause))
+    }
+
     /// Turns an operating system's error into one that names the file.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -12,12 +12,11 @@ use crate::delivery::{Delivery, Next};
 use crate::error::Result;
 use crate::gate::Gate;
 use crate::proxy::{self, ProxyChoice};
+use crate::tls::STACK;
 use crate::transport::Https;
 
 /// The name of the background thread.
 pub const THREAD: &str = "vms-telemetry";
-/// The thread's stack: a TLS handshake needs half of it in a build without optimization.
-const STACK: usize = 512 * 1024;
 /// A session's first request comes no sooner after its start, so that the command that opts out sends nothing (S6).
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// A request begins when no event followed for so long, so that the events of a burst share a request …

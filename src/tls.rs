@@ -19,6 +19,9 @@ use crate::http::{Description, Kind};
 use system::Stream;
 pub(crate) use system::error;
 
+/// The stack of a thread that makes requests, in bytes: a handshake needs half of it in a build without optimization.
+pub const STACK: usize = 512 * 1024;
+
 /// The connector between TCP and HTTP.
 #[derive(Debug)]
 pub struct TlsConnector(system::Settings);

@@ -1,7 +1,7 @@
 //! Requests to one server: bounded in time and size, without a proxy, without following a redirection.
 
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
@@ -32,9 +32,13 @@ struct Attempt {
 }
 
 impl Cancel {
+    fn attempt(&self) -> MutexGuard<'_, Attempt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends it: no credential is sent afterwards, and a connection that waits for the server is closed.
     pub fn cancel(&self) {
-        let mut attempt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attempt = self.attempt();
         attempt.is_cancelled = true;
         if let Some(agent) = attempt.agent.take() {
             agent.shutdown();
@@ -43,12 +47,12 @@ impl Cancel {
 
     /// Returns whether it was ended.
     pub fn is_cancelled(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_cancelled
+        self.attempt().is_cancelled
     }
 
     /// Names the agent that is at work from now on.
     fn watch(&self, agent: &Agent) {
-        let mut attempt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attempt = self.attempt();
         if attempt.is_cancelled { agent.clone().shutdown() } else { attempt.agent = Some(agent.clone()) }
     }
 }
