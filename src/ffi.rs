@@ -15,7 +15,7 @@ use once_cell::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use crate::abi::*;
-use crate::consent::Verdict;
+use crate::consent::{Decisions, Verdict};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::UserType;
@@ -141,18 +141,18 @@ pub unsafe extern "C" fn set_config(change: *const VmsConfigChange) -> i32 {
 pub unsafe extern "C" fn get_config(config: *mut VmsConfig) -> i32 {
     guard(|| {
         let session = session()?;
-        let status = session.status();
+        let Decisions { telemetry, log } = session.decisions();
         let answer = VmsConfig {
             size: 0,
-            telemetry_enabled: match status.telemetry.verdict {
+            telemetry_enabled: match telemetry.verdict {
                 Verdict::On => VMS_TRUE,
                 Verdict::Off => VMS_FALSE,
                 Verdict::Unsure => VMS_UNSET,
             },
-            telemetry_layer: status.telemetry.layer as u32,
-            log_telemetry: truth(status.log.is_on()),
-            log_layer: status.log.layer as u32,
-            pending_events: u32::try_from(status.pending).unwrap_or(u32::MAX),
+            telemetry_layer: telemetry.layer as u32,
+            log_telemetry: truth(log.is_on()),
+            log_layer: log.layer as u32,
+            pending_events: u32::try_from(session.pending()).unwrap_or(u32::MAX),
         };
         // SAFETY: as the caller promised.
         unsafe { fill(config, "config", &answer) }
@@ -177,19 +177,16 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
             VMS_TEXT_DATA_FOLDER => path(|paths| paths.folder().to_owned()),
             VMS_TEXT_LOG_FOLDER => path(|paths| paths.log_folder().to_owned()),
             VMS_TEXT_SESSION_ID => session.id().to_string(),
-            _ => {
-                let status = session.status();
+            VMS_TEXT_TELEMETRY_REASON => session.decisions().telemetry.reason,
+            VMS_TEXT_LOG_REASON => session.decisions().log.reason,
+            VMS_TEXT_LAST_FAILURE => session.failure().unwrap_or_default(),
+            VMS_TEXT_CONNECTION_REASON => session.unreported().unwrap_or_default(),
+            VMS_TEXT_DELIVERY_FAILURE => session.retry_state().last_failure.unwrap_or_default(),
+            VMS_TEXT_LAST_SENT => {
                 let time = |seconds| chrono::DateTime::from_timestamp(seconds, 0).map(|time| time.to_rfc3339());
-                match which {
-                    VMS_TEXT_TELEMETRY_REASON => status.telemetry.reason,
-                    VMS_TEXT_LOG_REASON => status.log.reason,
-                    VMS_TEXT_LAST_FAILURE => status.failure.unwrap_or_default(),
-                    VMS_TEXT_DELIVERY_FAILURE => status.delivery.last_failure.unwrap_or_default(),
-                    VMS_TEXT_LAST_SENT => status.delivery.last_sent.and_then(time).unwrap_or_default(),
-                    VMS_TEXT_CONNECTION_REASON => status.unreported.unwrap_or_default(),
-                    _ => return Err(Error::argument("which", "it is none of VMS_TEXT_*")),
-                }
+                session.retry_state().last_sent.and_then(time).unwrap_or_default()
             }
+            _ => return Err(Error::argument("which", "it is none of VMS_TEXT_*")),
         };
         // SAFETY: as the caller promised.
         unsafe { give(&text, buffer, capacity, length) }

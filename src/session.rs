@@ -109,23 +109,6 @@ pub struct Change {
     pub hold: Option<bool>,
 }
 
-/// What is in effect at this moment, for the user to see.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// Whether telemetry is on, and why.
-    pub telemetry: Decision,
-    /// Whether events are written to the telemetry log, and why.
-    pub log: Decision,
-    /// Pending events of this session's destination.
-    pub pending: usize,
-    /// What is known of delivery.
-    pub delivery: RetryState,
-    /// The last error on this computer.
-    pub failure: Option<String>,
-    /// Why nothing of the last connection is sent although telemetry is on (C7).
-    pub unreported: Option<String>,
-}
-
 /// The session of a process.
 pub struct Session {
     id: Uuid,
@@ -452,33 +435,38 @@ impl Session {
         }
     }
 
-    /// Returns what is in effect at this moment.
-    pub fn status(&self) -> Status {
-        let (failure, unreported) = {
-            let state = self.state();
-            (state.failure.clone(), state.unreported.clone())
-        };
+    /// Decides anew whether telemetry and its log are on.
+    pub fn decisions(&self) -> Decisions {
         match &self.work {
-            Ok(Work { consent, sender, .. }) => {
-                let Decisions { telemetry, log } = consent.decide();
-                let delivery = sender.delivery();
-                let pending = delivery.spool.entries().map_or(0, |entries| entries.len());
-                Status { telemetry, log, pending, delivery: delivery.retry_state(), failure, unreported }
-            }
+            Ok(work) => work.consent.decide(),
             Err(reason) => {
                 // An opt-out is a better reason than what does not work.
                 let out = self.environment.telemetry().filter(|(on, _)| !on).map(|(_, reason)| reason);
                 let telemetry = Decision::unusable(out.as_deref().unwrap_or(reason));
-                Status {
-                    log: telemetry.clone(),
-                    telemetry,
-                    pending: 0,
-                    delivery: RetryState::default(),
-                    failure,
-                    unreported,
-                }
+                Decisions { log: telemetry.clone(), telemetry }
             }
         }
+    }
+
+    /// Counts the pending events of this session's destination.
+    pub fn pending(&self) -> usize {
+        let entries = self.work.as_ref().map(|work| work.sender.delivery().spool.entries());
+        entries.map_or(0, |entries| entries.map_or(0, |entries| entries.len()))
+    }
+
+    /// Reads what is known of delivery.
+    pub fn retry_state(&self) -> RetryState {
+        self.work.as_ref().map(|work| work.sender.delivery().retry_state()).unwrap_or_default()
+    }
+
+    /// Returns the last error on this computer.
+    pub fn failure(&self) -> Option<String> {
+        self.state().failure.clone()
+    }
+
+    /// Returns why nothing of the last connection is sent although telemetry is on (C7).
+    pub fn unreported(&self) -> Option<String> {
+        self.state().unreported.clone()
     }
 
     /// Returns the paths that the session works with, if it has any.
@@ -492,7 +480,7 @@ impl Session {
     }
 
     /// Records `NewSession`, unless that was done or somebody opted out; then nothing is touched (S5). Returns whether it is
-    /// recorded, and if it is not, why. An import never fails because of telemetry (S3): an error is kept for [`Session::status`].
+    /// recorded, and if it is not, why. An import never fails because of telemetry (S3): an error is kept for [`Session::failure`].
     pub fn started(&self) -> Outcome {
         self.announce().unwrap_or(Outcome::Off)
     }

@@ -34,7 +34,7 @@ fn c3_d8_the_thread_that_waits_for_its_next_attempt_ends_with_an_opt_out() {
     let (home, collector) = (Home::new(), Collector::start().unwrap());
     collector.always(Reply::RetryAfter(503, RetryAfter::Seconds(3600)));
     let session = home.session(&collector.connection_string(&key()), &[]);
-    wait_until(|| session.status().delivery.failures > 0);
+    wait_until(|| session.retry_state().failures > 0);
     assert!(session.is_sending(), "its next attempt comes in an hour");
     session.set_config(Change { telemetry: Some(false), ..Change::default() }).unwrap();
     wait_until(|| !session.is_sending());
@@ -161,7 +161,7 @@ fn check(row: &str, cell: &str, variables: &[(&str, &str)]) {
         let (_, before) = on_disk(&home);
 
         let session = keeping(&home, variables);
-        let decision = session.status().telemetry;
+        let decision = session.decisions().telemetry;
         assert_eq!((decision.verdict, decision.layer), (verdict, layer), "{what}: {}", decision.reason);
         assert!(decision.reason.contains(part), "{what}: {}", decision.reason);
         if let ("V" | "G", [(name, _), ..]) = (letter, variables) {
@@ -182,7 +182,7 @@ fn check(row: &str, cell: &str, variables: &[(&str, &str)]) {
             nothing
         };
         assert_eq!(outcome, expected, "{what}");
-        let now = session.status().telemetry;
+        let now = session.decisions().telemetry;
         if obeys {
             // What was recorded is gone, and this session is off.
             assert_eq!((now.verdict, now.layer), (Verdict::Off, Layer::VmsPolicy), "{what}: {}", now.reason);
@@ -191,7 +191,7 @@ fn check(row: &str, cell: &str, variables: &[(&str, &str)]) {
                 // Every later session starts switched off, with the reason.
                 let stored = settings::read(&home.paths().settings()).unwrap();
                 assert_eq!((stored.telemetry, stored.by_policy, stored.log), (Some(false), true, None), "{what}");
-                let later = keeping(&home, variables).status().telemetry;
+                let later = keeping(&home, variables).decisions().telemetry;
                 assert_eq!((later.verdict, later.layer), (Verdict::Off, Layer::VmsPolicy), "{what}: {}", later.reason);
                 assert!(on_disk(&home).0.is_empty(), "{what}");
             } else {
@@ -265,7 +265,7 @@ fn choose(session: &Session, telemetry: bool) {
 fn at_the_gate(home: &Home, destination: &str) -> (Session, File) {
     let lock = files::lock(&home.paths().settings_lock(), LockMode::Exclusive, Instant::now()).unwrap();
     let session = home.session(destination, &[]);
-    wait_until(|| session.status().delivery.begun == 1);
+    wait_until(|| session.retry_state().begun == 1);
     (session, lock)
 }
 
@@ -319,7 +319,7 @@ fn c3_a_call_that_fails_because_of_an_opt_out_says_off() {
         connecting.join().unwrap()
     });
     assert_eq!(outcome.unwrap().1, Outcome::Off);
-    assert_eq!(session.status().failure, None);
+    assert_eq!(session.failure(), None);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn c10_c12_if_consent_cannot_be_held_nothing_is_sent_and_nothing_is_lost() {
     let session = home.session(&destination, &[]);
     // An attempt is noted before consent is asked for, and the note is taken back when the gate is closed.
     wait_until(|| home.spool(&destination).folder().join("retry.json").exists());
-    wait_until(|| session.status().delivery.begun == 0);
+    wait_until(|| session.retry_state().begun == 0);
     assert_eq!((collector.connections(), home.pending().len()), (0, 1));
     let warning = session.set_config(Change { telemetry: Some(false), ..Change::default() }).unwrap().unwrap();
     assert!(warning.contains("settings.lock"), "{warning}");

@@ -69,7 +69,7 @@ fn a_child_in_its_role() {
             for number in 1..5 {
                 record(&session, number);
             }
-            wait_until(|| session.status().pending == 0);
+            wait_until(|| session.pending() == 0);
             settle(&session);
         }
         // Records a few events and sends them until it is killed.

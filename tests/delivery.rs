@@ -496,8 +496,8 @@ fn d5_a_dead_proxy_means_no_sending_and_never_a_direct_connection() {
         } else {
             home.session(&destination, variables)
         };
-        wait_until(|| session.status().delivery.last_failure.is_some());
-        let reason = session.status().delivery.last_failure.unwrap();
+        wait_until(|| session.retry_state().last_failure.is_some());
+        let reason = session.retry_state().last_failure.unwrap();
         assert!(reason.contains("proxy"), "{reason}");
         assert!(!reason.contains("secret-word") && !reason.contains("127.0"), "{reason}");
         assert_eq!(home.pending().len(), 1);
@@ -810,7 +810,7 @@ fn d2_c3_a_spool_full_of_other_peoples_files_sends_ours_and_touches_none_of_thei
     assert!(left.remove(OsStr::new("retry.json")).is_some() && left.remove(OsStr::new("sender.lock")).is_some());
     assert_eq!(left, theirs);
     assert_eq!((contents(&other).len(), contents(spool.parent().unwrap()).len()), (1, 3));
-    assert_eq!((collector.received().len(), session.status().failure), (2, None));
+    assert_eq!((collector.received().len(), session.failure()), (2, None));
 }
 
 /// What nobody may change, not even root.

@@ -152,20 +152,20 @@ fn with_a_lock_that_is_held(mode: &str, lock: impl FnOnce(&Home, &str) -> PathBu
     let (in_order, warning) = std::thread::scope(|scope| {
         let opting_out = scope.spawn(|| session.set_config(OPT_OUT));
         // It is off at once, and reading the state does not wait for it.
-        wait_until(|| session.status().telemetry.verdict == Verdict::Off);
+        wait_until(|| session.decisions().telemetry.verdict == Verdict::Off);
         session.disconnect(number).unwrap();
         let (_, outcome) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
         assert_eq!(outcome, Outcome::Off);
         let other = home.session_with_proxy(&destination);
         let (number, _) = other.connect(&connection(UsageDataPolicy::Off)).unwrap();
         other.disconnect(number).unwrap();
-        assert_eq!(other.status().telemetry.verdict, Verdict::Off);
+        assert_eq!(other.decisions().telemetry.verdict, Verdict::Off);
         let in_order = !opting_out.is_finished();
         (in_order, opting_out.join().unwrap().unwrap())
     });
     assert_eq!(stored(&home).telemetry, Some(false));
-    assert_eq!((session.status().telemetry.layer, home.pending().len()), (Layer::SettingsFile, 0));
-    assert_eq!(home.session_with_proxy(&destination).status().telemetry.verdict, Verdict::Off);
+    assert_eq!((session.decisions().telemetry.layer, home.pending().len()), (Layer::SettingsFile, 0));
+    assert_eq!(home.session_with_proxy(&destination).decisions().telemetry.verdict, Verdict::Off);
     assert_eq!(collector.connections(), 0);
     (in_order, warning)
 }
@@ -235,7 +235,7 @@ fn c6_n11_an_opt_out_of_a_vms_holds_while_settings_cannot_be_read_and_is_stored_
         assert_eq!(home.pending().len(), 1, "{what}");
         break_(&settings);
         assert_eq!(session.connect(&connection(UsageDataPolicy::Off)).unwrap().1, Outcome::Off, "{what}");
-        let decision = session.status().telemetry;
+        let decision = session.decisions().telemetry;
         assert_eq!((decision.verdict, decision.layer), (Verdict::Off, Layer::VmsPolicy), "{what}");
         assert_eq!(home.pending().len(), 0, "{what}");
         // Whole at once: the background thread is about to change it.
@@ -247,7 +247,7 @@ fn c6_n11_an_opt_out_of_a_vms_holds_while_settings_cannot_be_read_and_is_stored_
         let text = std::fs::read_to_string(&settings).unwrap();
         assert!(text.starts_with("{ // mine\n") || what == "a folder", "{what}: {text}");
         let later = home.session_with_proxy(&destination);
-        assert_eq!(later.status().telemetry.layer, Layer::VmsPolicy, "{what}");
+        assert_eq!(later.decisions().telemetry.layer, Layer::VmsPolicy, "{what}");
         assert_eq!(home.pending().len(), 0, "{what}");
     }
 }
@@ -261,12 +261,12 @@ fn c4_c6_n11_an_opt_in_lifts_an_opt_out_of_a_vms_that_is_not_stored_yet() {
     session.connect(&connection(UsageDataPolicy::Off)).unwrap();
     // Settings that are broken are no place for an opt-in.
     assert!(session.set_config(OPT_IN).is_err());
-    assert_eq!(session.status().telemetry.layer, Layer::VmsPolicy);
+    assert_eq!(session.decisions().telemetry.layer, Layer::VmsPolicy);
     write_settings(&home, "{}");
     assert_eq!(session.set_config(OPT_IN).unwrap(), None);
     settle(&session);
     assert_eq!(stored(&home), Settings { telemetry: Some(true), ..Settings::default() });
-    assert_eq!(session.status().telemetry.verdict, Verdict::On);
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::On);
     assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Recorded);
 }
 
@@ -343,11 +343,11 @@ fn s6_c10_a_request_that_is_about_to_begin_when_a_host_begins_to_change_the_conf
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let lock = files::lock(&home.paths().settings_lock(), LockMode::Exclusive, Instant::now()).unwrap();
     let session = home.session(&collector.connection_string(&key), &[]);
-    wait_until(|| session.status().delivery.begun == 1);
+    wait_until(|| session.retry_state().begun == 1);
     session.set_config(HOLD).unwrap();
     drop(lock);
     // The note of an attempt is taken back when the gate is closed.
-    wait_until(|| session.status().delivery.begun == 0);
+    wait_until(|| session.retry_state().begun == 0);
     assert_eq!((collector.connections(), home.pending().len()), (0, 1));
     session.set_config(RELEASE).unwrap();
     arrived(&collector, &key, 1);

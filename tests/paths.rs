@@ -41,14 +41,14 @@ fn live_in(root: &Path) {
     session.connect(&connection(UsageDataPolicy::On)).unwrap();
     arrived(&collector, &key, 2);
     settle(&session);
-    assert_eq!(session.status().failure, None, "{}", root.display());
+    assert_eq!(session.failure(), None, "{}", root.display());
     let site = paths.site_id(connection(UsageDataPolicy::On).site);
     for file in [paths.user_id(), site, paths.settings()] {
         assert!(file.is_file(), "{}", file.display());
     }
     assert_eq!(std::fs::read_dir(paths.log_folder()).unwrap().count(), 1);
     session.set_config(Change { telemetry: Some(false), ..Change::default() }).unwrap();
-    assert_eq!(session.status().telemetry.verdict, Verdict::Off);
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::Off);
 }
 
 #[test]
@@ -274,9 +274,9 @@ fn f6_a_link_stays_a_link() {
             let links: Vec<(&PathBuf, String)> = places.iter().zip(targets).collect();
             links.iter().for_each(|(place, target)| symlink(target, place).unwrap());
             let session = home.session_with_proxy(&nobody.connection_string(&key()));
-            assert_eq!(session.status().telemetry.verdict, Verdict::On, "{what}");
+            assert_eq!(session.decisions().telemetry.verdict, Verdict::On, "{what}");
             assert_eq!(session.set_config(OPT_OUT).unwrap(), None, "{what}");
-            assert_eq!(session.status().telemetry.verdict, Verdict::Off, "{what}");
+            assert_eq!(session.decisions().telemetry.verdict, Verdict::Off, "{what}");
             for (place, target) in links {
                 assert_eq!(std::fs::read_link(place).unwrap().to_string_lossy(), target, "{what}");
             }
@@ -297,10 +297,10 @@ fn f6_f5_a_link_to_itself_is_left_alone() {
     let (home, nobody) = (Home::new(), closed_port().unwrap());
     let session = home.session_with_proxy(&nobody.connection_string(&key()));
     std::os::unix::fs::symlink("appsettings.user.json", home.paths().settings()).unwrap();
-    assert_eq!(session.status().telemetry.verdict, Verdict::Unsure);
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::Unsure);
     let error = session.set_config(OPT_OUT).unwrap_err().to_string();
     assert!(error.contains("appsettings.user.json") && error.contains("until this process ends"), "{error}");
-    assert_eq!(session.status().telemetry.verdict, Verdict::Off);
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::Off);
     assert!(home.paths().settings().is_symlink());
 }
 
@@ -390,11 +390,11 @@ fn f6_c12_read_only_settings_are_an_error_that_says_so_and_stay() {
     {
         let error = session.set_config(change).unwrap_err().to_string();
         assert!(error.contains("appsettings.user.json: it is read-only; make it writable"), "{error}");
-        assert_eq!(session.status().telemetry.verdict, Verdict::On);
+        assert_eq!(session.decisions().telemetry.verdict, Verdict::On);
     }
     let error = session.set_config(OPT_OUT).unwrap_err().to_string();
     assert!(error.contains("read-only") && error.contains("until this process ends"), "{error}");
-    assert_eq!((session.status().telemetry.verdict, home.pending().len()), (Verdict::Off, 0));
+    assert_eq!((session.decisions().telemetry.verdict, home.pending().len()), (Verdict::Off, 0));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
     assert_eq!(std::fs::metadata(&file).unwrap().permissions(), read_only);
     let left = std::fs::read_dir(home.paths().folder()).unwrap().flatten();
@@ -416,18 +416,18 @@ fn f4_c12_d10_an_editor_that_has_the_settings_alone_makes_unsure_and_no_opt_out_
     let editor = || std::fs::OpenOptions::new().read(true).write(true).share_mode(0).open(&file).unwrap();
     let session = home.session_with_proxy(&collector.connection_string(&key));
     let held = editor();
-    assert_eq!(session.status().telemetry.verdict, Verdict::Unsure);
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::Unsure);
     assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Unsure);
     assert_eq!(home.pending().len(), 1);
     drop(held);
-    assert_eq!(session.status().telemetry.verdict, Verdict::On);
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::On);
     let held = editor();
     let error = session.set_config(OPT_OUT).unwrap_err().to_string();
     assert!(error.contains("appsettings.user.json") && error.contains("until this process ends"), "{error}");
-    assert_eq!((session.status().telemetry.verdict, home.pending().len()), (Verdict::Off, 0));
+    assert_eq!((session.decisions().telemetry.verdict, home.pending().len()), (Verdict::Off, 0));
     drop(held);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-    assert_eq!(session.status().telemetry.verdict, Verdict::Off);
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::Off);
     assert_eq!(session.set_config(OPT_OUT).unwrap(), None);
     let now = std::fs::read_to_string(&file).unwrap();
     assert!(now.contains("\"Mine\": 1") && now.contains("false"), "{now}");

@@ -343,7 +343,7 @@ fn i3_i5_whatever_lies_in_place_of_an_id_a_session_has_one() {
             let new = &events[count - 2..];
             assert_eq!(new[0].ids(), new[1].ids(), "{what}");
             ids.push([new[0].ids().0, sites(new)[0]]);
-            let failure = session.status().failure;
+            let failure = session.failure();
             assert!(stored.is_none_or(|stored| stored == failure.is_none()), "{what}: {failure:?}");
         }
         for [first, second] in [[ids[0][0], ids[1][0]], [ids[0][1], ids[1][1]]] {
@@ -485,7 +485,7 @@ fn l1_l4_the_log_follows_each_choice_at_once() {
     assert!(!home.paths().log_folder().exists());
     choose(None, Some(true));
     connect();
-    assert_eq!(session.status().failure, None);
+    assert_eq!(session.failure(), None);
     assert_eq!(documents(&home).len(), 1);
     // With telemetry off there is nothing to log.
     choose(Some(false), None);
@@ -608,7 +608,7 @@ fn l3_a_log_that_cannot_be_written_costs_only_a_message() {
     let (number, outcome) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
     assert_eq!((outcome, session.disconnect(number).unwrap()), (Outcome::Recorded, Outcome::Recorded));
     assert_eq!(home.events().len(), 3);
-    let failure = session.status().failure.unwrap();
+    let failure = session.failure().unwrap();
     assert!(failure.contains("MIPSDK"), "{failure}");
     assert_eq!(std::fs::read_to_string(home.paths().log_folder()).unwrap(), "a file");
 }

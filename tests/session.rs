@@ -13,7 +13,7 @@ use vms_telemetry::session::{Change, Outcome, Session, UsageDataPolicy};
 
 /// Waits for the first attempt of a session that reaches nobody, and lets the next one come at once.
 fn forget_failures(home: &Home, destination: &str, session: &Session) {
-    wait_until(|| session.status().delivery.failures > 0);
+    wait_until(|| session.retry_state().failures > 0);
     std::fs::remove_file(home.spool(destination).folder().join("retry.json")).unwrap();
 }
 
@@ -118,7 +118,7 @@ fn s5_c1_c2_an_opted_out_session_touches_nothing() {
         assert_eq!(home.files(), Vec::<String>::new());
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
         assert_eq!(collector.connections(), 0);
-        let reason = session.status().telemetry.reason;
+        let reason = session.decisions().telemetry.reason;
         assert!(reason.contains(variable.0), "{reason}");
     }
 }
@@ -162,7 +162,7 @@ fn c3_c4_a_choice_holds_when_the_call_returns() {
     assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Off);
     assert!(home.pending().is_empty());
     let later = home.session(&collector.connection_string(&key), &[]);
-    assert!(later.status().telemetry.verdict == Verdict::Off);
+    assert!(later.decisions().telemetry.verdict == Verdict::Off);
     assert!(home.pending().is_empty());
     later.set_config(change(true)).unwrap();
     arrived(&collector, &key, 1);
@@ -177,10 +177,10 @@ fn c6_c7_the_policy_of_the_vms_decides() {
     let session = home.session(&collector.connection_string(&key), &[]);
     let (number, outcome) = session.connect(&connection(UsageDataPolicy::Unknown)).unwrap();
     assert_eq!((outcome, session.disconnect(number).unwrap()), (Outcome::Off, Outcome::Off));
-    assert_eq!(session.status().telemetry.verdict, Verdict::On);
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::On);
     assert_eq!(session.connect(&connection(UsageDataPolicy::Off)).unwrap().1, Outcome::Off);
-    assert_eq!(session.status().telemetry.verdict, Verdict::Off);
-    assert!(!home.session(&collector.connection_string(&key), &[]).status().telemetry.is_on());
+    assert_eq!(session.decisions().telemetry.verdict, Verdict::Off);
+    assert!(!home.session(&collector.connection_string(&key), &[]).decisions().telemetry.is_on());
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn d5_a_connection_string_that_cannot_be_used_turns_telemetry_off_and_says_why()
         &collector.connection_string(&key),
         &[("VMS_ApplicationInsights__ConnectionString", "InstrumentationKey=x")],
     );
-    let state = session.status();
+    let state = session.decisions();
     assert_eq!(state.telemetry.verdict, Verdict::Off);
     assert!(state.telemetry.reason.contains("VMS_ApplicationInsights__ConnectionString"), "{}", state.telemetry.reason);
     assert_eq!(home.files(), Vec::<String>::new());
@@ -221,7 +221,7 @@ fn s3_a_profile_that_cannot_be_written_to_costs_only_the_telemetry() {
     std::fs::write(home.path().join("local"), "a file where the folder should be").unwrap();
     let session = home.session(&collector.connection_string(&key), &[]);
     assert!(session.connect(&connection(UsageDataPolicy::On)).is_err());
-    assert!(session.status().failure.unwrap().contains("cannot create"));
+    assert!(session.failure().unwrap().contains("cannot create"));
     assert_eq!(collector.connections(), 0);
 }
 

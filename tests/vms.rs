@@ -220,11 +220,11 @@ fn c6_the_option_is_off() {
         let number = begin(&session, &vms.url());
         let status = counted(&session, number);
         assert_eq!((status.reported, status.policy), (Some(false), UsageDataPolicy::Off), "{privacy:?}");
-        let telemetry = session.status().telemetry;
+        let telemetry = session.decisions().telemetry;
         assert_eq!((telemetry.verdict, telemetry.layer), (Verdict::Off, Layer::VmsPolicy));
         assert_eq!(session.disconnect(number).unwrap(), Outcome::Off);
         assert_eq!(home.pending().len(), 0);
-        assert_eq!(home.session(&connection_string, &[]).status().telemetry.layer, Layer::VmsPolicy);
+        assert_eq!(home.session(&connection_string, &[]).decisions().telemetry.layer, Layer::VmsPolicy);
         assert!(!vms.received().iter().any(|request| request.path.ends_with("/cameras")));
         assert!(!home.files().iter().any(|file| file.contains("site-")));
         assert_eq!(collector.connections(), 0);
@@ -237,16 +237,16 @@ fn c6_n11_the_option_is_off_while_the_settings_file_cannot_be_read() {
     let (here, vms) = (Here::new(), start(Config { privacy: Privacy::Off, ..config() }));
     let (settings, broken) = (here.home.paths().settings(), "{ \"ApplicationInsights\": {");
     std::fs::write(&settings, broken).unwrap();
-    assert_eq!(here.session.status().telemetry.verdict, Verdict::Unsure);
+    assert_eq!(here.session.decisions().telemetry.verdict, Verdict::Unsure);
     let (number, status) = here.connect(&vms.url());
     assert_eq!((status.reported, status.policy), (Some(false), UsageDataPolicy::Off));
-    assert_eq!(here.session.status().telemetry.layer, Layer::VmsPolicy);
+    assert_eq!(here.session.decisions().telemetry.layer, Layer::VmsPolicy);
     assert_eq!(std::fs::read_to_string(&settings).unwrap(), broken);
     assert_eq!(here.session.disconnect(number).unwrap(), Outcome::Off);
     std::fs::write(&settings, "{}").unwrap();
     wait_until(|| std::fs::read_to_string(&settings).unwrap_or_default().contains("Enabled"));
     let next = here.home.session(&here.collector.connection_string(&here.key), &[]);
-    assert_eq!(next.status().telemetry.layer, Layer::VmsPolicy);
+    assert_eq!(next.decisions().telemetry.layer, Layer::VmsPolicy);
 }
 
 /// C7: what each answer about the option means.
@@ -270,9 +270,8 @@ fn c7_the_option_is_on_not_offered_or_unknown() {
         let (number, status) = here.connect(&vms.url());
         let is_known = policy != UsageDataPolicy::Unknown;
         assert_eq!((status.reported, status.policy), (Some(is_known), policy), "{privacy:?}");
-        let session = here.session.status();
-        assert!(session.telemetry.is_on());
-        assert_eq!(session.unreported.is_none(), is_known, "{privacy:?}");
+        assert!(here.session.decisions().telemetry.is_on());
+        assert_eq!(here.session.unreported().is_none(), is_known, "{privacy:?}");
         let counted = vms.received().iter().any(|request| request.path.ends_with("/cameras"));
         assert_eq!(counted, is_known, "{privacy:?}");
         let outcome = here.session.disconnect(number).unwrap();
@@ -293,7 +292,7 @@ fn c9_with_telemetry_off_only_the_logon_is_left() {
     let status = session.connection(number).unwrap();
     assert_eq!((status.is_counting, status.reported), (false, Some(false)));
     assert_eq!((status.policy, status.items), (UsageDataPolicy::Unknown, 0));
-    assert_eq!(session.status().telemetry.layer, Layer::DoNotTrack);
+    assert_eq!(session.decisions().telemetry.layer, Layer::DoNotTrack);
     assert_eq!(session.disconnect(number).unwrap(), Outcome::Off);
     let paths: Vec<_> = vms.received().into_iter().map(|request| request.path.to_ascii_lowercase()).collect();
     let rest = |resource: &str| format!("/api/rest/v1/{resource}");
@@ -348,8 +347,8 @@ fn c6_the_option_counts_even_after_the_connection_is_closed() {
     let number = begin(&here.session, &vms.url());
     assert_eq!(vms.wait_for(Some(OPTION), 1, PATIENCE).len(), 1);
     assert_eq!(here.session.disconnect(number).unwrap(), Outcome::Off);
-    assert!(here.session.status().unreported.is_some_and(|reason| reason.contains("not read in time")));
-    wait_until(|| here.session.status().telemetry.layer == Layer::VmsPolicy);
+    assert!(here.session.unreported().is_some_and(|reason| reason.contains("not read in time")));
+    wait_until(|| here.session.decisions().telemetry.layer == Layer::VmsPolicy);
     assert_eq!(here.home.pending().len(), 0);
     assert!(here.collector.received().iter().all(|item| item.envelope["data"]["baseData"]["name"] == "NewSession"));
 }

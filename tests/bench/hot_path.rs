@@ -223,7 +223,7 @@ fn delivering() {
     let _ = collector.wait_for(Some(&key), count, common::PATIENCE);
     let mut times: Vec<Duration> = (0..100)
         .map(|_| {
-            wait_until(|| session.status().pending == 0);
+            wait_until(|| session.pending() == 0);
             let start = Instant::now();
             session.connect(&connection(UsageDataPolicy::On)).expect("a profile of its own");
             count += 1;
