@@ -9,9 +9,9 @@ use std::net::TcpListener;
 use std::process::Stdio;
 
 use common::{Home, arrived, key, native};
-use demo_vms::{Config, DemoVms, Site, User};
 use object::Object;
 use vms_collector::Collector;
+use vms_demo::{Config, DemoVms, Site, User};
 use vms_telemetry::abi::*;
 
 /// Runs a C program to its end and returns what it printed.

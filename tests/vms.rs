@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, start};
 use common::{Home, PATIENCE, arrived, key, settle, wait_until};
-use demo_vms::{Config, DemoVms, Effect, Fault, Privacy, Site};
 use serde_json::{Value, json};
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
+use vms_demo::{Config, DemoVms, Effect, Fault, Privacy, Site};
 use vms_telemetry::connections::ConnectionStatus;
 use vms_telemetry::consent::{Layer, Verdict};
 use vms_telemetry::error::{Error, Result};

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, start};
-use demo_vms::{Config, DemoVms, Disabled, Effect, Fault, Privacy, Quirks, Site, User, UserState};
 use serde_json::json;
 use vms_collector::tls::{Authority, Leaf};
+use vms_demo::{Config, DemoVms, Disabled, Effect, Fault, Privacy, Quirks, Site, User, UserState};
 use vms_telemetry::vms::{Cancel, Client, Counts, Credential, Failure, FailureKind, Logon, UsageData, connect, find};
 use zeroize::Zeroizing;
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Home, connection, key, wait_until};
-use demo_vms::{AccessToken, Config, DemoVms, Fault, Site, User};
 use vms_collector::{Collector, black_hole, closed_port};
+use vms_demo::{AccessToken, Config, DemoVms, Fault, Site, User};
 use vms_telemetry::consent::LOCK_TIMEOUT;
 use vms_telemetry::environment::Environment;
 use vms_telemetry::event::UserType;

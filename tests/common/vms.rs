@@ -1,6 +1,6 @@
 //! The demo VMS that tests connect to, and how they log on.
 
-use demo_vms::{AccessToken, Config, DemoVms, User};
+use vms_demo::{AccessToken, Config, DemoVms, User};
 use vms_telemetry::vms::{BasicUser, Credential, Logon};
 use zeroize::Zeroizing;
 

@@ -4,9 +4,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use demo_vms::{Config, DemoVms, Disabled, Site, User};
 use serde_json::{Map, Value};
 use vms_collector::{Collector, Received};
+use vms_demo::{Config, DemoVms, Disabled, Site, User};
 
 use crate::build::{self, Built};
 use crate::tools::{self, Outcome, isolate, root};

@@ -166,7 +166,7 @@ impl<'a> ForWindows<'a> {
         // The VMS that the managed tests connect to; together with the packages that the tests are made of, so that nothing
         // is built twice for other features.
         let mut demo_vms = windows::windows_cargo("build");
-        demo_vms.args(["--locked", "--bin", "demo-vms", "--package", "demo-vms"]);
+        demo_vms.args(["--locked", "--bin", "vms-demo", "--package", "vms-demo"]);
         tools::run(demo_vms.args(["--package", "vms-telemetry", "--package", "vms-collector"]))?;
         let project = |project, folder| build::windows_program(&mut tools::dotnet(), project, folder);
         Ok(Self {
@@ -223,7 +223,7 @@ fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
         .env("VMS_TEST_FRAMEWORK_HOST", build::artifacts("FrameworkHost").join("FrameworkHost.exe"))
         .env(
             "VMS_TEST_DEMO_VMS",
-            build::target().join("debug/demo-vms").with_extension(std::env::consts::EXE_EXTENSION),
+            build::target().join("debug/vms-demo").with_extension(std::env::consts::EXE_EXTENSION),
         )
         .env("VMS_TEST_PEER", build::artifacts("PeerModule").join("PeerModule.psd1"))
         .env("VMS_TEST_COLLECTOR", collector.url());
@@ -239,7 +239,7 @@ fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tall
         ("VMS_TEST_HOST", windows::path(&programs.host)),
         ("VMS_TEST_LIBRARY_HOST", windows::path(&programs.library_host)),
         ("VMS_TEST_FRAMEWORK_HOST", windows::path(&build::artifacts("FrameworkHost").join("FrameworkHost.exe"))),
-        ("VMS_TEST_DEMO_VMS", windows::path(&windows::target().join("debug/demo-vms.exe"))),
+        ("VMS_TEST_DEMO_VMS", windows::path(&windows::target().join("debug/vms-demo.exe"))),
         ("VMS_TEST_PEER", windows::path(&build::artifacts("PeerModule").join("PeerModule.psd1"))),
         ("VMS_TEST_COLLECTOR", collector.url()),
         ("VMS_TEST_WINE", "1".to_owned()),

@@ -13,7 +13,7 @@ internal static class Certificate
     internal static object Make(Sandbox sandbox)
     {
         using var key = RSA.Create(2048);
-        var request = new CertificateRequest("CN=demo-vms", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        var request = new CertificateRequest("CN=vms-demo", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
         var names = new SubjectAlternativeNameBuilder();
         names.AddIpAddress(IPAddress.Loopback);
         request.CertificateExtensions.Add(names.Build());

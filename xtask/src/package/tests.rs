@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use demo_vms::{AccessToken, Config, DemoVms, User};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
+use vms_demo::{AccessToken, Config, DemoVms, User};
 
 use super::{LIBRARY, MODULE, archive, consumer, nuget, version};
 use crate::build;
