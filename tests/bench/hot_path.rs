@@ -2,7 +2,7 @@
 //!
 //! Nothing is asserted. Where processes are timed, the program starts itself anew with a role.
 
-#[path = "../common/mod.rs"]
+#[path = "../it/common/mod.rs"]
 mod common;
 
 use std::io::{BufRead, BufReader};

@@ -1,14 +1,13 @@
 //! HTTPS as every system has it: the computer's own trust store decides (D5), and nothing begins without consent (C10).
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::mpsc;
 
-use common::native::{Host, compile, program};
-use common::{Home, PATIENCE, child, key};
+use crate::common::child::{self, Host};
+use crate::common::native::{compile, program};
+use crate::common::{Home, PATIENCE, is_wine, key, say_skipped};
 use sha1::Digest;
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
@@ -16,12 +15,6 @@ use vms_telemetry::consent::Consent;
 use vms_telemetry::environment::Environment;
 use vms_telemetry::gate::{Closed, Gate};
 use vms_telemetry::transport::{Https, NoResponse, PostEvents};
-
-#[test]
-#[ignore = "runs as a child of other tests"]
-fn a_child_in_its_role() {
-    child::serve();
-}
 
 /// Makes an authority. Wine wants a revocation list that it can read without a network.
 fn authority(home: &Home) -> Authority {
@@ -72,21 +65,11 @@ fn send(leaf: Leaf, trusted: bool) -> (String, usize) {
 
 /// Runs a host until its event is sent; returns what it says.
 fn settled(command: &mut Command) -> String {
-    for name in ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
-        if !command.get_envs().any(|(set, _)| set == name) {
-            command.env_remove(name);
-        }
-        // On Windows it is the same variable.
-        if !cfg!(windows) {
-            command.env_remove(name.to_lowercase());
-        }
-    }
     let mut host = Host::start(command);
-    host.say("settle");
-    let answer = host.answer();
-    host.say("exit");
+    let said = host.ask("settle");
+    host.tell("exit");
     host.end();
-    answer
+    said
 }
 
 /// Starts a proxy that connects to the port of a server on this computer, whatever name it is asked for. Returns its address, and
@@ -121,9 +104,10 @@ fn join(near: &TcpStream, far: &TcpStream) {
 
 /// Returns whether this system's trust may be changed for a test: a real Windows keeps what it was told.
 fn can_trust() -> bool {
-    let can = !cfg!(windows) || std::env::var_os("VMS_TEST_WINE").is_some();
+    let can = !cfg!(windows) || is_wine();
     if !can {
-        println!("skipped: it would add an authority to this user's store");
+        // Not owed in CI either: it would have to be taken out again, whatever happens.
+        say_skipped("it would add an authority to this user's store");
     }
     can
 }
@@ -259,7 +243,7 @@ fn d4_the_requests_of_many_events_share_one_connection() {
     let destination = collector.connection_string(&key).replace("127.0.0.1", "localhost");
     let mut command = child::command(&home, &destination, &[]);
     trust(&authority, &home, &mut command);
-    let mut host = child::Host::start(&mut command);
+    let mut host = Host::start(&mut command);
     // Nothing is sent before the host has named the proxy: there is none.
     for words in ["init awaiting", "record 120", "proxy "] {
         assert_eq!(host.ask(words), "0", "{words}");
@@ -325,7 +309,7 @@ fn c3_c10_d10_x2_an_opt_out_during_a_slow_handshake_waits_for_nothing_and_no_req
         let destination = format!("InstrumentationKey={key};IngestionEndpoint=https://localhost:{address}/");
         let mut command = child::command(&home, &destination, &[]);
         trust(&authority, &home, &mut command);
-        let mut host = child::Host::begin(&mut command);
+        let mut host = Host::begin(&mut command);
         hello.recv_timeout(PATIENCE).unwrap();
         if opts_out {
             assert_eq!(host.ask("telemetry false"), "0");

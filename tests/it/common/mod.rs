@@ -180,10 +180,30 @@ pub fn wait_until(condition: impl Fn() -> bool) {
     }
 }
 
-/// Says that a test has not run because this computer lacks something. With `CI` set it has to have it.
+/// Has this test counted as skipped, as this computer lacks something. With `CI` set it has to have it.
 pub fn skip(reason: &str) {
-    assert!(std::env::var_os("CI").is_none(), "not tested: {reason}");
-    println!("not tested: {reason}");
+    assert!(std::env::var_os("CI").is_none(), "skipped: {reason}");
+    say_skipped(reason);
+}
+
+/// Has this test counted as skipped where it runs under Wine, which lacks something that Windows has. Returns whether it does.
+pub fn skips_under_wine(reason: &str) -> bool {
+    let is_wine = is_wine();
+    if is_wine {
+        say_skipped(&format!("not under Wine: {reason}"));
+    }
+    is_wine
+}
+
+pub fn is_wine() -> bool {
+    std::env::var_os("VMS_TEST_WINE").is_some()
+}
+
+/// Prints what `cargo xtask test` counts. The runner keeps what `println!` prints, and gives the thread its test's name.
+pub fn say_skipped(reason: &str) {
+    let thread = std::thread::current();
+    let line = format!("SKIPPED {}: {reason}\n", thread.name().unwrap_or_default());
+    std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).unwrap();
 }
 
 /// Starts a collector on the port where nobody listened so far.

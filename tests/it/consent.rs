@@ -1,15 +1,13 @@
 //! Every opt-out counts: the whole truth table, and what an opt-out means for other processes and for one that is killed.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::common::child::{self, Host};
+use crate::common::{Home, arrived, connection, event, key, settle, start_on, wait_until};
 use chrono::Utc;
-use common::child::{self, Host};
-use common::{Home, arrived, connection, event, key, settle, start_on, wait_until};
 use vms_collector::{Collector, Reply, RetryAfter, closed_port};
 use vms_telemetry::consent::{Consent, Layer, Verdict};
 use vms_telemetry::delivery::Delivery;
@@ -21,12 +19,6 @@ use vms_telemetry::session::{Change, HostFacts, Outcome, Session, UsageDataPolic
 use vms_telemetry::transport::{NoResponse, PostEvents};
 use vms_telemetry::verdict::Response;
 use vms_telemetry::{settings, spool};
-
-#[test]
-#[ignore = "a child process of the other tests"]
-fn a_child_in_its_role() {
-    child::serve();
-}
 
 /// D8: nothing is pending any more, so there is nothing to wait for.
 #[test]
@@ -416,7 +408,7 @@ fn c3_c4_c5_c8_c10_one_of_four_processes_opts_out_and_nothing_is_ever_sent() {
 #[test]
 fn c5_without_the_opt_out_the_same_four_processes_send() {
     let (home, collector, key, mut hosts) = four_processes(false);
-    let pending = collector.wait_for_accepted(Some(&key), 450, common::PATIENCE).len();
+    let pending = collector.wait_for_accepted(Some(&key), 450, crate::common::PATIENCE).len();
     assert!(pending >= 450, "{pending}");
     hosts.iter_mut().for_each(|host| drop(host.ask("settle")));
     assert!(home.pending().is_empty());

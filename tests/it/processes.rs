@@ -1,27 +1,19 @@
 //! Many processes at once on the small files of a user: settings, ids and the telemetry log.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::common::child::{self, Host};
+use crate::common::{Home, connection, key, skips_under_wine};
 use chrono::Local;
-use common::child::{self, Host};
-use common::{Home, connection, key};
 use uuid::Uuid;
 use vms_collector::closed_port;
 use vms_telemetry::event::{Event, Fields};
 use vms_telemetry::files::{self, LockMode};
 use vms_telemetry::session::{Change, Outcome, UsageDataPolicy};
 use vms_telemetry::settings::{self, Settings, Wait, WithoutLock};
-
-#[test]
-#[ignore = "a child process of the other tests"]
-fn a_child_in_its_role() {
-    child::serve();
-}
 
 /// Starts hosts that keep their events on disk: each waits for a proxy that nobody names.
 fn keeping(home: &Home, count: usize, destination: &str) -> Vec<Host> {
@@ -132,7 +124,7 @@ fn f4_a_change_waits_for_a_process_that_changes_the_file() {
         let (file, lock) = (&file, &lock);
         let choosing = scope.spawn(move || {
             start.send(()).unwrap();
-            let wait = Wait { stop: Instant::now() + common::PATIENCE, without_lock: WithoutLock::Store };
+            let wait = Wait { stop: Instant::now() + crate::common::PATIENCE, without_lock: WithoutLock::Store };
             settings::change(file, lock, choice, wait, |_| Ok(()))
         });
         started.recv().unwrap();
@@ -461,9 +453,9 @@ fn l1_l3_eight_processes_log_at_once_and_every_document_parses() {
     let failures: BTreeSet<String> = hosts.iter_mut().map(|host| host.ask("text 8")).collect();
     assert_eq!(failures, [String::new()].into());
     hosts.into_iter().for_each(Host::end);
-    if std::env::var_os("VMS_TEST_WINE").is_some() {
-        // It looks for the end of the file first and writes then; Windows does both in one step, as `FILE_APPEND_DATA` says.
-        return common::skip("Wine does not append in one step");
+    // Windows looks for the end of the file and writes in one step, as `FILE_APPEND_DATA` says.
+    if skips_under_wine("it does not append in one step") {
+        return;
     }
     let mut counts = BTreeMap::new();
     for (name, document) in documents(&home) {
@@ -528,6 +520,9 @@ fn l4_c12_a_host_that_wants_a_log_while_telemetry_is_off_or_unsure_is_warned() {
 #[cfg(target_os = "linux")]
 #[test]
 fn l5_l3_each_document_of_the_log_is_one_write_and_no_lock_is_asked_for() {
+    if !child::can_trace() {
+        return;
+    }
     let (home, nobody) = (Home::new(), closed_port().unwrap());
     let wants_log = [("VMS_ApplicationInsights__IncludeInLogs", "true")];
     let host = child::command(&home, &nobody.connection_string(&key()), &wants_log);

@@ -1,19 +1,19 @@
 //! Connections that the library makes itself, to the demo VMS, as far as telemetry is concerned: what is reported, counted and
 //! obeyed (P3, C6, C7). The client alone is tested in `tests/vms_client.rs`.
 
-mod common;
-
+use std::cell::RefCell;
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, start};
-use common::{Home, PATIENCE, arrived, key, settle, wait_until};
+use crate::common::child::{self, Host};
+use crate::common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, start};
+use crate::common::{Home, PATIENCE, arrived, key, settle, wait_until};
 use serde_json::{Value, json};
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
 use vms_demo::{Config, DemoVms, Effect, Fault, Privacy, Site};
+use vms_telemetry::abi;
 use vms_telemetry::connections::ConnectionStatus;
 use vms_telemetry::consent::{Layer, Verdict};
 use vms_telemetry::error::{Error, Result};
@@ -379,44 +379,25 @@ fn p3_closing_during_the_logon_ends_it() {
 /// they are ended. In a process of its own, as the limit is that of a process.
 #[test]
 fn x5_the_threads_of_connections_are_bounded() {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "sixty_four_calls_at_once", "--ignored", "--nocapture"]);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
-}
-
-#[test]
-#[ignore = "runs in a process of its own"]
-fn sixty_four_calls_at_once() {
     const THREADS: usize = 64;
-    let (here, vms) = (Here::new(), start(config()));
+    let (home, collector, key, vms) = (Home::new(), Collector::start().unwrap(), key(), start(config()));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", silent.local_addr().unwrap());
-    let numbers: Vec<u64> = (0..THREADS).map(|_| here.session.reserve().unwrap()).collect();
-    let next = here.session.reserve().unwrap();
-    let ended = Barrier::new(THREADS + 1);
-    std::thread::scope(|scope| {
-        for number in &numbers {
-            scope.spawn(|| {
-                let outcome = here.session.find_vms(*number, logon(&address));
-                assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
-                ended.wait();
-            });
-        }
-        let held: Vec<TcpStream> = (0..THREADS).map(|_| silent.accept().unwrap().0).collect();
-        let refused = log_on(&here.session, next, &vms.url());
-        assert!(matches!(refused, Err(Error::Resources(_))), "{refused:?}");
-        assert!(here.session.connection(next).is_err());
-        assert_eq!(vms.connections(), 0);
-        for number in &numbers {
-            assert_eq!(here.session.disconnect(*number).unwrap(), Outcome::Off);
-        }
-        ended.wait();
-        drop(held);
-    });
-    wait_until(|| log_on(&here.session, next, &vms.url()).is_ok());
-    assert_eq!(counted(&here.session, next).reported, Some(true));
+    let mut host = Host::begin(&mut child::command(&home, &collector.connection_string(&key), &[]));
+    for _ in 0..THREADS {
+        assert_eq!(host.ask(&format!("find http://{}", silent.local_addr().unwrap())), "0");
+    }
+    let held: Vec<TcpStream> = (0..THREADS).map(|_| silent.accept().unwrap().0).collect();
+    let log_on = format!("log-on {} {PASSWORD}", vms.url());
+    let refused = host.ask(&log_on);
+    assert!(refused.starts_with(&format!("{} no thread can be started", abi::VMS_ERROR_RESOURCES)), "{refused}");
+    assert_eq!(vms.connections(), 0);
+    assert_eq!(host.ask("end"), format!("{:?}", [abi::VMS_ERROR_CANCELLED; THREADS]));
+    drop(held);
+    let host = RefCell::new(host);
+    wait_until(|| host.borrow_mut().ask(&log_on) == "0");
+    assert_eq!(host.borrow_mut().ask("counted"), "0");
+    let received = arrived(&collector, &key, 2);
+    assert_eq!(received[1].envelope["data"]["baseData"]["name"], "NewVmsSession");
 }
 
 /// E5: no credential, address or name of the VMS is in anything that is sent, spooled, logged or stored.

@@ -1,18 +1,10 @@
-//! The opt-out of the administrator of this computer (C13), which no user can lift. It is of the whole computer, so no other test may
-//! run meanwhile: on Linux only the host sees it, on Windows this test program has this test alone.
+//! The opt-out of the administrator of this computer (C13), which no user can lift. Only the hosts of the test see it: by a folder
+//! mounted over `/etc`, or by a part of the registry of its own.
 
-mod common;
-
-use common::child::{self, Host};
-use common::{Home, key, wait_until};
+use crate::common::child::{self, Host};
+use crate::common::{Home, key, wait_until};
 use vms_collector::closed_port;
 use vms_telemetry::platform::MACHINE_POLICY;
-
-#[test]
-#[ignore = "a child process of the other tests"]
-fn a_child_in_its_role() {
-    child::serve();
-}
 
 /// A policy: what it is, what "config" begins with, a part of the reason, and whether pending events are deleted.
 type Policy = (&'static str, &'static str, &'static str, bool);
@@ -133,27 +125,15 @@ fn c13_c6_c9_the_policy_of_the_administrator() {
     }
 }
 
-/// Only under Wine, whose registry belongs to the tests.
 #[cfg(windows)]
 #[test]
 fn c13_c6_c9_the_policy_of_the_administrator() {
-    if std::env::var_os("VMS_TEST_WINE").is_none() {
-        return;
-    }
-    let reg = |arguments: &[&str]| {
+    let folder = format!(r"Software\VmsTelemetryTest{}", std::process::id());
+    let reg = |verb: &str, key: &str, arguments: &[&str]| {
         let mut reg = std::process::Command::new("reg");
-        reg.arg(arguments[0]).arg(r"HKLM\SOFTWARE\Policies\Milestone\MilestonePSTools").args(&arguments[1..]);
-        let output = reg.args(["/v", "EnableTelemetry", "/f"]).output().unwrap();
-        output.status.success()
+        reg.args([verb, &format!(r"HKCU\{folder}{key}")]).args(arguments).arg("/f").output().unwrap().status.success()
     };
-    struct Remove<F: Fn()>(F);
-    impl<F: Fn()> Drop for Remove<F> {
-        fn drop(&mut self) {
-            (self.0)();
-        }
-    }
-    let remove = || _ = reg(&["delete"]);
-    let _at_the_end = Remove(remove);
+    const KEY: &str = r"\SOFTWARE\Policies\Milestone\MilestonePSTools";
     let policies = [
         ("REG_DWORD 0", "off layer 6 ", OPTS_OUT, true),
         ("REG_DWORD 1", "on layer 1 ", "you turned it on", false),
@@ -161,12 +141,17 @@ fn c13_c6_c9_the_policy_of_the_administrator() {
         ("REG_SZ 1", "off layer 6 ", UNCLEAR, false),
         ("REG_SZ false", "off layer 6 ", UNCLEAR, false),
     ];
-    let start = |home: &Home, destination: &str| Some(Host::start(&mut child::command(home, destination, &[])));
+    let start = |home: &Home, destination: &str| {
+        let mut host = Host::start(&mut child::command(home, destination, &[]));
+        assert_eq!(host.ask(&format!("machine {folder}")), "0");
+        Some(host)
+    };
     let set = |content: Option<&str>| match content.and_then(|content| content.split_once(' ')) {
-        Some((kind, value)) => assert!(reg(&["add", "/t", kind, "/d", value])),
-        None => remove(),
+        Some((kind, value)) => assert!(reg("add", KEY, &["/v", "EnableTelemetry", "/t", kind, "/d", value])),
+        None => _ = reg("delete", KEY, &["/v", "EnableTelemetry"]),
     };
     for policy in policies {
         check(policy, start, set);
     }
+    assert!(reg("delete", "", &[]));
 }

@@ -1,21 +1,13 @@
 //! What must never leave the process nor be written by it (E5): planted wherever a program could come by it, and looked
 //! for in every byte.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use common::child::{self, Host};
-use common::{Home, arrived, key};
+use crate::common::child::{self, Host};
+use crate::common::{Home, arrived, key};
 use serde_json::Value;
 use vms_collector::{Collector, closed_port};
-
-#[test]
-#[ignore = "a child process of the other tests"]
-fn a_child_in_its_role() {
-    child::serve();
-}
 
 const HOST_NAME: &str = "PLANTED-HOST-7Q";
 const USER_NAME: &str = "planted.user.7q";
@@ -274,8 +266,7 @@ fn e5_v4_an_error_about_a_sites_file_does_not_name_the_site() {
                 command
             }
             #[cfg(target_os = "linux")]
-            false => child::faulty(&command, "openat", "EIO", &[file]),
-            #[cfg(not(target_os = "linux"))]
+            false if child::can_trace() => child::faulty(&command, "openat", "EIO", &[file]),
             false => return,
         };
         let mut host = Host::start(&mut command);

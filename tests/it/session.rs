@@ -1,10 +1,8 @@
 //! A session from start to end, against the collector: what arrives, and what never does.
 
-mod common;
-
 use std::sync::Barrier;
 
-use common::{Home, arrived, connection, key, settle, start_on, wait_until};
+use crate::common::{Home, arrived, connection, key, settle, start_on, wait_until};
 use vms_collector::{Collector, closed_port};
 use vms_telemetry::consent::Verdict;
 use vms_telemetry::event::timestamp;
@@ -57,7 +55,7 @@ fn s1_the_three_events_arrive_as_documented() {
         };
         text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
     });
-    expect_test::expect_file!["golden/envelopes.txt"].assert_eq(&golden.collect::<String>());
+    expect_test::expect_file!["../golden/envelopes.txt"].assert_eq(&golden.collect::<String>());
 }
 
 #[test]

@@ -1,26 +1,14 @@
 //! Many processes on one spool, some of them killed: nothing is lost, torn or mixed, and next to nothing comes twice.
-//!
-//! The children are this test program itself, started anew with a role in the environment.
-
-mod common;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Home, PATIENCE, arrived, connection, delivery, key, real_network, settle, wait_until};
+use crate::common::child::{self, Host};
+use crate::common::{Home, PATIENCE, arrived, delivery, key, real_network, settle, wait_until};
 use vms_collector::{Collector, Received, Reply};
 use vms_telemetry::delivery::{Delivery, Next};
-use vms_telemetry::environment::Environment;
-use vms_telemetry::paths::Paths;
-use vms_telemetry::session::{HostFacts, Session, UsageDataPolicy};
-
-const ROLE: &str = "VMS_TEST_ROLE";
-const PROFILE: &str = "VMS_TEST_PROFILE";
-const DESTINATION: &str = "VMS_TEST_DESTINATION";
 
 /// A process whose session began later than this sends nothing yet (S6).
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
@@ -28,84 +16,43 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// The tests run one after another: a computer that is busy with another one's processes kills late.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Starts this program in a role.
-fn child(role: &str, home: &Home, destination: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_child_in_its_role", "--ignored", "--nocapture"])
-        .envs([(ROLE, role), (DESTINATION, destination)])
-        .env(PROFILE, home.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+/// Starts a host that records its session and so many connections, as fast as it can.
+fn recording(home: &Home, destination: &str, connections: u32) -> Host {
+    let mut host = Host::start(&mut child::command(home, destination, &[]));
+    for words in ["init", "text 7", &format!("number 1 {}", connections + 1)] {
+        host.tell(words);
+    }
+    host
 }
 
-#[test]
-#[ignore = "a child process of the other tests"]
-fn a_child_in_its_role() {
-    let (Ok(role), Some(profile)) = (std::env::var(ROLE), std::env::var_os(PROFILE)) else {
-        return;
-    };
-    let profile = std::path::PathBuf::from(profile);
-    let facts = HostFacts {
-        assembly_version: "1.2.3".to_owned(),
-        connection_string: std::env::var(DESTINATION).ok(),
-        ..HostFacts::default()
-    };
-    let paths = Paths::new(&profile.join("local"), &profile.join("state"));
-    let session = Session::start(facts, Environment::default(), Ok(paths)).unwrap();
-    session.started();
-    say(&format!("recorded {} 0", session.id()));
-    match role.as_str() {
-        // Records as fast as it can until it is killed.
-        "victim" => {
-            for number in 1..2_000 {
-                record(&session, number);
-            }
-            std::thread::park();
-        }
-        // Records a few events, waits until all is sent, and ends.
-        "worker" => {
-            for number in 1..5 {
-                record(&session, number);
-            }
-            wait_until(|| session.pending() == 0);
-            settle(&session);
-        }
-        // Records a few events and sends them until it is killed.
-        "sender" => {
-            for number in 1..5 {
-                record(&session, number);
-            }
-            std::thread::park();
-        }
-        // Waits for its end.
-        _ => {
-            let _ = std::io::stdin().read_line(&mut String::new());
+/// The events that a host recorded, by the session's id and their number.
+#[derive(Default)]
+struct Recorded {
+    session: String,
+    events: Vec<String>,
+}
+
+impl Recorded {
+    /// Adds what an answer says.
+    fn add(&mut self, answer: String) {
+        if self.session.is_empty() && answer != "0" {
+            self.session = answer;
+            self.events.push(format!("{} 0", self.session));
+        } else if answer != "0" {
+            self.events.push(format!("{} {answer}", self.session));
         }
     }
 }
 
-/// Records an event that carries its number, and says so once the call has returned.
-fn record(session: &Session, number: u32) {
-    let mut facts = connection(UsageDataPolicy::On);
-    facts.counts.cameras = Some(number);
-    // Closing would record another event; the process forgets the connection instead.
-    session.connect(&facts).unwrap();
-    say(&format!("recorded {} {number}", session.id()));
-}
-
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").unwrap();
-    out.flush().unwrap();
-}
-
-/// Reads what a child said it recorded, up to its end or up to so many events.
-fn recorded(output: &mut impl BufRead, most: usize) -> Vec<String> {
-    let lines = output.lines().map_while(Result::ok);
-    // libtest may stand before the first one on its line.
-    lines.filter_map(|line| line.split_once("recorded ").map(|(_, event)| event.to_owned())).take(most).collect()
+/// Reads what a host recorded, up to so many events.
+fn recorded(host: &mut Host, most: usize) -> Recorded {
+    let mut recorded = Recorded::default();
+    while recorded.events.len() < most
+        && let Some(answer) = host.answer()
+    {
+        recorded.add(answer);
+    }
+    recorded
 }
 
 /// Returns the requests in which each event was accepted, by session and number.
@@ -131,11 +78,11 @@ fn d3_sixty_four_processes_send_each_event_once() {
     let processes = if cfg!(windows) { 16 } else { 64 };
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let destination = collector.connection_string(&key);
-    let mut children: Vec<Child> = (0..processes).map(|_| child("worker", &home, &destination)).collect();
-    let mut events = Vec::new();
-    for child in &mut children {
-        events.extend(recorded(&mut BufReader::new(child.stdout.take().unwrap()), usize::MAX));
-        assert!(child.wait().unwrap().success());
+    let mut hosts: Vec<Host> = (0..processes).map(|_| recording(&home, &destination, 4)).collect();
+    let events: Vec<String> = hosts.iter_mut().flat_map(|host| recorded(host, 5).events).collect();
+    for mut host in hosts {
+        assert_eq!([host.answer().unwrap(), host.ask("settle")], ["0", "settled"]);
+        host.end();
     }
     assert_eq!(events.len(), processes * 5);
     let received = arrived(&collector, &key, events.len());
@@ -164,21 +111,19 @@ fn unreliable(requests: usize) -> Vec<Reply> {
 /// first request. Returns what it recorded, and whether it lived long enough to send something.
 fn kill_at_random(home: &Home, destination: &str, is_sender: bool) -> (Vec<String>, bool) {
     let begun = Instant::now();
-    let mut victim = child(if is_sender { "sender" } else { "victim" }, home, destination);
-    let mut output = BufReader::new(victim.stdout.take().unwrap());
-    let mut events = Vec::new();
+    let mut victim = recording(home, destination, if is_sender { 4 } else { 2_000 });
+    let mut known = Recorded::default();
     if is_sender {
         // The point of its death is random, not a wait for something.
         std::thread::sleep(Duration::from_millis(fastrand::u64(900..1_600)));
     } else {
-        events = recorded(&mut output, fastrand::usize(1..9));
+        known = recorded(&mut victim, fastrand::usize(1..9));
         (0..fastrand::usize(..2_000)).for_each(|_| std::hint::spin_loop());
     }
-    victim.kill().unwrap();
+    let answers = victim.kill();
     let could_send = begun.elapsed() >= FIRST_REQUEST;
-    events.extend(recorded(&mut output, usize::MAX));
-    victim.wait().unwrap();
-    (events, could_send)
+    answers.into_iter().for_each(|answer| known.add(answer));
+    (known.events, could_send)
 }
 
 /// Forgets earlier failures.
@@ -278,11 +223,10 @@ fn d3_each_death_in_a_request_doubles_its_batch_once() {
         collector.script(&[Reply::hold()]);
         // One death in a row makes nobody wait; this is about the events.
         forget_failures(&delivery);
-        let mut victim = child("sender", &home, &destination);
-        events.push(recorded(&mut BufReader::new(victim.stdout.as_mut().unwrap()), 5));
+        let mut victim = recording(&home, &destination, 4);
+        events.push(recorded(&mut victim, 5).events);
         assert_eq!(collector.wait_held(1, PATIENCE), 1);
-        victim.kill().unwrap();
-        victim.wait().unwrap();
+        victim.kill();
         // The service accepts what it has; nobody hears of it.
         let before = collector.accepted_for(&key).len();
         collector.release();
@@ -305,13 +249,12 @@ fn d3_a_killed_holder_of_the_lock_leaves_it_to_the_next() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let destination = collector.connection_string(&key);
     collector.script(&[Reply::Silent]);
-    let mut holder = child("idler", &home, &destination);
+    let holder = Host::begin(&mut child::command(&home, &destination, &[]));
     // It holds the lock for as long as its request is not answered: the time limit is far away.
     assert_eq!(collector.wait_held(1, PATIENCE), 1);
     let session = home.session(&destination, &[]);
     assert_eq!(collector.requests(), 1);
-    holder.kill().unwrap();
-    holder.wait().unwrap();
+    holder.kill();
     // The request that nobody answered took nothing; the next holder's takes both events.
     assert_eq!(collector.wait_for_accepted(Some(&key), 2, PATIENCE).len(), 2);
     settle(&session);

@@ -1,28 +1,20 @@
 //! Unsure: a settings file that cannot be read for a moment makes nobody record or send anything, and costs no event (cases L1
 //! and L2).
 
-mod common;
-
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::common::child::{self, Host};
+use crate::common::{Home, PATIENCE, arrived, delivery, event, key, real_network, wait_until};
 use chrono::{TimeDelta, Utc};
-use common::child::{self, Host};
-use common::{Home, PATIENCE, arrived, delivery, event, key, real_network, wait_until};
 use vms_collector::{Collector, Reply, RetryAfter};
 use vms_telemetry::abi;
 use vms_telemetry::consent::Verdict;
 use vms_telemetry::delivery::Next;
 use vms_telemetry::transport::{NoResponse, PostEvents};
 use vms_telemetry::verdict::Response;
-
-#[test]
-#[ignore = "a child process of the other tests"]
-fn a_child_in_its_role() {
-    child::serve();
-}
 
 const OPT_IN: &str = "{\n  \"Other\": { \"Key\": [1, 2, 3] },\n  \"ApplicationInsights\": { \"Enabled\": true }\n}\n";
 

@@ -1,8 +1,6 @@
 //! Delivery: what is kept, what is dropped, when the next attempt comes (contract section 7), over a real socket; and
 //! months of it, with a clock that the test turns.
 
-mod common;
-
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::common::{Home, arrived, connection, delivery, event, key, real_network, settle, skip, wait_until};
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{Home, arrived, connection, delivery, event, key, real_network, settle, wait_until};
 use vms_collector::{Collector, Reply, RetryAfter, black_hole, closed_port};
 use vms_telemetry::delivery::{Delivery, Next, RetryState};
 use vms_telemetry::event::timestamp;
@@ -322,7 +320,7 @@ fn d4_a_redirection_is_followed_remembered_and_bounded() {
     let circle = Collector::start().unwrap();
     circle.always(Reply::Redirect(307, format!("{}v2.1/track", circle.url())));
     let home = Home::new();
-    let delivery = common::delivery(&home, &circle.connection_string(&key));
+    let delivery = crate::common::delivery(&home, &circle.connection_string(&key));
     put(&delivery, 1, Utc::now());
     attempt_fails(&delivery, &mut real_network(&delivery), Utc::now());
     assert_eq!((circle.requests(), pending(&delivery)), (6, 1));
@@ -435,7 +433,7 @@ fn d5_an_endpoint_that_was_pasted_with_its_path_is_delivered_to() {
         assert_eq!(delivery.attempt(&mut real_network(&delivery), Utc::now).unwrap(), Next::Idle, "{path}");
         assert_eq!(arrived(&collector, &key, 1)[0].path, "/v2.1/track", "{path}");
         // All spellings are one destination.
-        let plain = common::delivery(&home, &collector.connection_string(&key));
+        let plain = crate::common::delivery(&home, &collector.connection_string(&key));
         assert_eq!(plain.spool.folder(), delivery.spool.folder(), "{path}");
     }
 }
@@ -673,7 +671,7 @@ fn d7_attempts_that_their_process_does_not_survive_count_as_well() {
     // One such death alone makes nobody wait (D3), and an answer forgets them all.
     let collector = Collector::start().unwrap();
     let home = Home::new();
-    let delivery = common::delivery(&home, &collector.connection_string(&key()));
+    let delivery = crate::common::delivery(&home, &collector.connection_string(&key()));
     for _ in 0..3 {
         delivery.spool.put(&event(start)).unwrap();
         let process = std::panic::AssertUnwindSafe(|| delivery.attempt(&mut network, || start));
@@ -823,7 +821,7 @@ impl Immutable {
         let status = std::process::Command::new("chattr").arg("+i").arg(&path).status();
         let made = status.is_ok_and(|status| status.success()).then_some(Self(path));
         if made.is_none() {
-            common::skip("this file system has no immutable files, or the user may not make one");
+            skip("this file system has no immutable files, or the user may not make one");
         }
         made
     }

@@ -1,204 +1,28 @@
-//! This test program as a process of its own: a host that does through the C ABI what it is told, line by line.
+//! A host as a process of its own: it does through the C ABI what a test tells it, line by line (`tests/it/common/child.rs`).
 //!
-//! A test file that starts such hosts has the test `a_child_in_its_role`, which calls [`serve`].
+//! An example, because cargo builds those together with the tests and runs none of them as a test.
 
 use std::ffi::{CString, c_char};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::Write;
 use std::ptr::null;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use vms_telemetry::abi::{self, VmsConfig, VmsConfigChange, VmsConnectionInfo, VmsCount, VmsSessionInfo};
+use vms_telemetry::abi::{
+    self, VmsConfig, VmsConfigChange, VmsConnectionInfo, VmsCount, VmsLogon, VmsServer, VmsSessionInfo,
+};
 use vms_telemetry::ffi;
 use vms_telemetry::files::{self, LockMode};
 
-use super::Home;
+/// As in `tests/it/common/child.rs`.
+const EVERY_TEXT: &str = "TEST_EVERY_TEXT";
+const SITE: &str = "dddddddd-0000-4000-8000-00000000000d";
 
-const DESTINATION: &str = "TEST_DESTINATION";
-/// The variable with what the host hands over as each text that it may choose.
-pub const EVERY_TEXT: &str = "TEST_EVERY_TEXT";
-/// What a process needs in order to start at all; the rest of this process's environment is not for its children.
-const KEPT: [&str; 7] = ["PATH", "SystemRoot", "windir", "TEMP", "TMP", "TMPDIR", "WINEDEBUG"];
-/// How answers begin: libtest writes to the same pipe.
-const ANSWER: &str = "> ";
-/// The actual id of the site that a host connects to when it is not told another.
-pub const SITE: &str = "dddddddd-0000-4000-8000-00000000000d";
-
-/// Prepares a host: the profile of the test, and these variables as its whole environment.
-pub fn command(home: &Home, destination: &str, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "a_child_in_its_role", "--ignored", "--nocapture"]).env_clear();
-    command.envs(KEPT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    let (local, state) = (home.path().join("local"), home.path().join("state"));
-    command.env("HOME", home.path()).env("XDG_DATA_HOME", &local).env("XDG_STATE_HOME", &state);
-    command.env("LOCALAPPDATA", &local).env("ProgramData", &state);
-    command.env(DESTINATION, destination).envs(variables.iter().copied());
-    command
-}
-
-/// Prepares a host that another program runs, with the host's own environment.
-pub fn run_by(mut program: Command, host: &Command) -> Command {
-    program.arg(host.get_program()).args(host.get_args()).env_clear();
-    program.envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    program
-}
-
-/// Prepares a host whose system calls are traced, to this file.
-pub fn traced(host: &Command, expression: &str, file: &std::path::Path) -> Command {
-    let mut strace = strace(file);
-    strace.args(["-e", expression]);
-    run_by(strace, host)
-}
-
-/// Prepares a host in which each use of these paths by a system call fails with an error, such as "openat" and "EMFILE". Without
-/// paths it is each use of the call.
-pub fn faulty(host: &Command, call: &str, error: &str, paths: &[std::path::PathBuf]) -> Command {
-    let mut strace = strace("/dev/null".as_ref());
-    strace.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={error}")]);
-    strace.args(paths.iter().flat_map(|path| ["-P".as_ref(), path.as_os_str()]));
-    run_by(strace, host)
-}
-
-fn strace(file: &std::path::Path) -> Command {
-    let found = Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success());
-    assert!(found, "this test needs strace: apt-get install strace");
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(file);
-    strace
-}
-
-/// A running host.
-pub struct Host {
-    child: Child,
-    words: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Host {
-    /// Starts a host; it waits for words, and no session has begun.
-    pub fn start(command: &mut Command) -> Self {
-        let mut host = Self::try_start(command);
-        assert_eq!(host.answer().as_deref(), Some("ready"), "{command:?}");
-        host
-    }
-
-    /// Starts a host that may end before it is ready: its first answer tells.
-    pub fn try_start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Self { words: child.stdin.take(), child, answers }
-    }
-
-    /// Starts a host that sees a folder (`$1` in the script) as the script mounts it, for this one process; `None` if this system
-    /// does not let the user do so.
-    #[cfg(target_os = "linux")]
-    pub fn in_namespace(host: &Command, script: &str, folder: &std::path::Path) -> Option<Self> {
-        Self::isolated("--mount", host, script, folder)
-    }
-
-    /// Starts a host in a namespace of a kind that `unshare` knows, after a script; `None` if this system does not let the user do
-    /// so.
-    #[cfg(target_os = "linux")]
-    pub fn isolated(kind: &str, host: &Command, script: &str, folder: &std::path::Path) -> Option<Self> {
-        let mut command = Command::new("unshare");
-        command.args((!is_root()).then_some("--map-root-user")).arg(kind);
-        command.args(["sh", "-c", &format!("{script} && shift && exec \"$@\""), "sh"]).arg(folder);
-        let mut host = Self::try_start(&mut run_by(command, host));
-        let ready = host.answer();
-        if ready.is_none() {
-            super::skip("this system does not let this user have a namespace for one process");
-        }
-        ready.map(|_| host)
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Returns where a folder is that only the host sees as it is.
-    #[cfg(target_os = "linux")]
-    pub fn sees(&self, folder: &std::path::Path) -> std::path::PathBuf {
-        let root = std::path::Path::new("/proc").join(self.id().to_string()).join("root");
-        root.join(folder.strip_prefix("/").unwrap())
-    }
-
-    /// Stops it, as a debugger or Ctrl+Z does. On Windows it just waits: what it has stays with it as well.
-    pub fn stop(&self) {
-        #[cfg(unix)]
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(self.id().cast_signed()).unwrap(),
-            rustix::process::Signal::STOP,
-        )
-        .unwrap();
-    }
-
-    /// Starts a host whose session has begun, whether or not it recorded that.
-    pub fn begin(command: &mut Command) -> Self {
-        let mut host = Self::start(command);
-        assert!(["0", "1", "2"].contains(&&*host.ask("init")));
-        host
-    }
-
-    /// Tells it to do something.
-    pub fn tell(&mut self, words: &str) {
-        writeln!(self.words.as_mut().unwrap(), "{words}").unwrap();
-    }
-
-    /// Waits for its next answer; `None` when it has ended.
-    pub fn answer(&mut self) -> Option<String> {
-        let mut line = String::new();
-        while self.answers.read_line(&mut line).unwrap() > 0 {
-            // libtest may stand before the first answer on its line.
-            if let Some((_, answer)) = line.split_once(ANSWER) {
-                return Some(answer.trim_end().to_owned());
-            }
-            line.clear();
-        }
-        None
-    }
-
-    /// Tells it to do something and waits until it is done.
-    pub fn ask(&mut self, words: &str) -> String {
-        self.tell(words);
-        self.answer().unwrap_or_else(|| panic!("the host died of \"{words}\""))
-    }
-
-    /// Lets it end as a process does whose host returns from `main`.
-    pub fn end(mut self) {
-        drop(self.words.take());
-        assert!(self.child.wait().unwrap().success());
-    }
-
-    /// Kills it, and gives the answers that it still got out.
-    pub fn kill(mut self) -> Vec<String> {
-        self.child.kill().unwrap();
-        let answers = std::iter::from_fn(|| self.answer()).collect();
-        self.child.wait().unwrap();
-        answers
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // After `end` and `kill` there is nothing left to kill; a test that fails leaves no process behind.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Tells whether this process is root's.
-#[cfg(unix)]
-pub fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0)
-}
-
-/// The host's side: does what standard input says, up to its end.
-pub fn serve() {
-    let Ok(destination) = std::env::var(DESTINATION) else {
-        return;
-    };
+/// Does what standard input says, up to its end. The argument is the connection string.
+fn main() {
+    let destination = std::env::args().nth(1).expect("a test starts this program");
     say("ready");
-    let (mut connection, mut locks) = (0, Vec::new());
+    let (mut connection, mut locks, mut finding) = (0, Vec::new(), Vec::new());
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
         let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -213,6 +37,36 @@ pub fn serve() {
                     .map(|_| connect(abi::VMS_POLICY_ON, SITE, "", &mut connection).max(ffi::on_disconnect(connection)))
                     .fold(0, i32::max),
             ),
+            // Connections that are told apart by their count of cameras; each number is an answer.
+            "number" => {
+                let (first, end) = rest.split_once(' ').unwrap();
+                for number in first.parse().unwrap()..end.parse().unwrap() {
+                    assert_eq!(connect_with(number, abi::VMS_POLICY_ON, SITE, "", &mut connection), abi::VMS_OK);
+                    say(&number.to_string());
+                }
+                "0".to_owned()
+            }
+            // Looks for a VMS, on a thread of its own.
+            "find" => {
+                finding.push(find(rest.to_owned()));
+                "0".to_owned()
+            }
+            // Ends all that look for a VMS, and gives what each call returned.
+            "end" => format!(
+                "{:?}",
+                finding
+                    .drain(..)
+                    .map(|(number, call)| {
+                        assert_eq!(ffi::on_disconnect(number), abi::VMS_OFF);
+                        call.join().unwrap()
+                    })
+                    .collect::<Vec<i32>>()
+            ),
+            "log-on" => {
+                let (address, password) = rest.split_once(' ').unwrap();
+                outcome(log_on(address, password, &mut connection))
+            }
+            "counted" => outcome(ffi::settle_connection(connection, 20_000)),
             "telemetry" => outcome(change(truth(rest), 0, 0, None)),
             "log" => outcome(change(0, truth(rest), 0, None)),
             "hold" => outcome(change(0, 0, truth(rest), None)),
@@ -236,9 +90,12 @@ pub fn serve() {
             "lock" => {
                 let (mode, path) = rest.split_once(' ').unwrap();
                 let mode = if mode == "shared" { LockMode::Shared } else { LockMode::Exclusive };
-                locks.push(files::lock(path.as_ref(), mode, std::time::Instant::now()).unwrap());
+                locks.push(files::lock(path.as_ref(), mode, Instant::now()).unwrap());
                 "0".to_owned()
             }
+            // Has a folder of the user's own part of the registry for that of the computer, in this process alone.
+            #[cfg(windows)]
+            "machine" => machine(rest),
             #[cfg(unix)]
             "files" => limit(rustix::process::Resource::Nofile, rest),
             #[cfg(unix)]
@@ -258,7 +115,7 @@ pub fn serve() {
 
 fn say(answer: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{ANSWER}{answer}").unwrap();
+    writeln!(out, "{answer}").unwrap();
     out.flush().unwrap();
 }
 
@@ -323,6 +180,10 @@ fn every_text() -> Option<CString> {
 }
 
 fn connect(policy: u32, site: &str, product: &str, connection: &mut u64) -> i32 {
+    connect_with(4, policy, site, product, connection)
+}
+
+fn connect_with(cameras: u32, policy: u32, site: &str, product: &str, connection: &mut u64) -> i32 {
     let (site, product) = (CString::new(site).unwrap(), CString::new(product).unwrap());
     let text = every_text();
     let text = text.as_ref().map(|text| text.as_ptr());
@@ -340,7 +201,7 @@ fn connect(policy: u32, site: &str, product: &str, connection: &mut u64) -> i32 
         child_sites: none,
         recorders: none,
         hardware_count: none,
-        camera_count: VmsCount { known: abi::VMS_TRUE, value: 4 },
+        camera_count: VmsCount { known: abi::VMS_TRUE, value: cameras },
         microphone_count: none,
         speaker_count: none,
         metadata_count: none,
@@ -398,6 +259,74 @@ fn settle() -> String {
     };
     let runs = || cfg!(target_os = "linux") && std::fs::read_dir("/proc/self/task").unwrap().any(is_ours);
     let rests = || config().ends_with(" pending 0") && !runs();
-    super::wait_until(|| rests() || !text(abi::VMS_TEXT_DELIVERY_FAILURE).is_empty());
+    let stop = Instant::now() + Duration::from_secs(20);
+    while !rests() && text(abi::VMS_TEXT_DELIVERY_FAILURE).is_empty() {
+        assert!(Instant::now() < stop, "events are still pending");
+        std::thread::sleep(Duration::from_millis(2));
+    }
     "settled".to_owned()
+}
+
+/// A logon for any kind of call; without a name and password it is none.
+fn logon(address: &CString, user: Option<(&CString, &CString)>) -> VmsLogon {
+    VmsLogon {
+        size: size_of::<VmsLogon>() as u32,
+        user_type: abi::VMS_USER_BASIC,
+        secure_only: 0,
+        skip_certificate_check: 0,
+        include_child_sites: 0,
+        timeout_seconds: 20,
+        server_address: address.as_ptr(),
+        user_name: user.map_or(null(), |(name, _)| name.as_ptr()),
+        password: user.map_or(null(), |(_, password)| password.as_ptr()),
+        access_token: null(),
+        replaces: 0,
+    }
+}
+
+fn reserve() -> u64 {
+    let mut number = 0;
+    // SAFETY: the number can be written to.
+    assert_eq!(unsafe { ffi::reserve_connection(&raw mut number) }, abi::VMS_OK);
+    number
+}
+
+/// Returns room for what is said of a VMS.
+fn server() -> Box<VmsServer> {
+    // SAFETY: it is made of numbers, which may be zero.
+    let mut server: Box<VmsServer> = Box::new(unsafe { std::mem::zeroed() });
+    server.size = size_of::<VmsServer>() as u32;
+    server
+}
+
+fn find(address: String) -> (u64, JoinHandle<i32>) {
+    let number = reserve();
+    let call = std::thread::spawn(move || {
+        let address = CString::new(address).unwrap();
+        // SAFETY: the records have their sizes, the text lives for the call, and the answer can be written to.
+        unsafe { ffi::find_vms(number, &raw const *Box::new(logon(&address, None)), &raw mut *server()) }
+    });
+    (number, call)
+}
+
+fn log_on(address: &str, password: &str, connection: &mut u64) -> i32 {
+    *connection = reserve();
+    let texts = [address, "reader", password].map(|text| CString::new(text).unwrap());
+    let logon = logon(&texts[0], Some((&texts[1], &texts[2])));
+    // SAFETY: the records have their sizes, the texts live for the call, and the answer can be written to.
+    unsafe { ffi::connect_vms(*connection, &raw const logon, &raw mut *server()) }
+}
+
+#[cfg(windows)]
+fn machine(folder: &str) -> String {
+    use windows_sys::Win32::System::Registry::{
+        HKEY_CURRENT_USER, HKEY_LOCAL_MACHINE, RegCreateKeyW, RegOverridePredefKey,
+    };
+    let folder: Vec<u16> = folder.encode_utf16().chain([0]).collect();
+    let mut key = std::ptr::null_mut();
+    // SAFETY: the text ends with a NUL, and the handle can be written to.
+    assert_eq!(unsafe { RegCreateKeyW(HKEY_CURRENT_USER, folder.as_ptr(), &raw mut key) }, 0);
+    // SAFETY: the handle is open and stays so.
+    assert_eq!(unsafe { RegOverridePredefKey(HKEY_LOCAL_MACHINE, key) }, 0);
+    "0".to_owned()
 }
