@@ -1,11 +1,11 @@
 //! The library from C: as it is shipped where `cargo xtask test` runs this.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::mem::offset_of;
 use std::net::TcpListener;
-use std::process::Stdio;
 
+use crate::common::child::{self, Host};
 use crate::common::{Home, arrived, key, native, skip};
 use object::Object;
 use vms_collector::Collector;
@@ -14,7 +14,7 @@ use vms_telemetry::abi::*;
 
 /// Runs a C program to its end and returns what it printed.
 fn run(name: &str, home: &Home, connection_string: &str) -> String {
-    let output = native::program(&native::compile(name, home.path()), home, connection_string).output().unwrap();
+    let output = child::output(&mut native::program(&native::compile(name, home.path()), home, connection_string));
     let (printed, complained) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{printed}{complained}", output.status);
     assert_eq!(complained, "", "a library writes nothing to the console");
@@ -42,7 +42,7 @@ fn p3_a4_e4_a_c_program_logs_on_to_a_vms_and_replaces_the_connection() {
     let vms = DemoVms::start(Config { users, site, ..Config::default() }).unwrap();
     let program = native::compile("logon", home.path());
     let mut command = native::program(&program, &home, &collector.connection_string(&key));
-    let output = command.arg(vms.url()).output().unwrap();
+    let output = child::output(command.arg(vms.url()));
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{printed}");
     let lines: Vec<&str> = printed.lines().collect();
@@ -70,12 +70,11 @@ fn p3_a1_a_c_program_ends_a_call_from_another_thread() {
         let program = native::compile("logon", home.path());
         let mut command = native::program(&program, &home, &collector.connection_string(&key));
         command.arg(format!("http://{}", server.local_addr().unwrap())).arg(call);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut host = Host::try_start(&mut command);
         let (mut connection, _) = server.accept().unwrap();
         assert!(connection.read(&mut [0; 256]).unwrap() > 0);
-        child.stdin.take().unwrap().write_all(b"\n").unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert_eq!((String::from_utf8_lossy(&output.stdout).trim_end(), output.status.success()), ("ended", true));
+        assert_eq!(host.ask(""), "ended");
+        host.end();
         // The connection to the server is closed; nothing of it was reported.
         assert!(!matches!(connection.read(&mut [0; 256]), Ok(1..)));
         assert_eq!(arrived(&collector, &key, 1).len(), 1);

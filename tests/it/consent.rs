@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::common::child::{self, Host};
-use crate::common::{Home, arrived, connection, event, key, settle, start_on, wait_until};
+use crate::common::{Home, arrived, connection, delivery, event, key, settle, start_on, wait_until};
 use chrono::Utc;
 use vms_collector::{Collector, Reply, RetryAfter, closed_port};
-use vms_telemetry::consent::{Consent, Layer, Verdict};
-use vms_telemetry::delivery::Delivery;
+use vms_telemetry::consent::{Layer, Verdict};
 use vms_telemetry::environment::Environment;
 use vms_telemetry::event::Event;
 use vms_telemetry::files::{self, LockMode};
@@ -426,10 +424,8 @@ impl PostEvents for Accepting {
 
 /// Makes an attempt as any session of the user would; returns how many events were sent.
 fn sent(home: &Home, destination: &str) -> usize {
-    let consent = Arc::new(Consent::new(&home.paths(), Environment::default(), None));
     let mut service = Accepting(0);
-    let delivery = Delivery::new(&home.paths(), consent, destination.parse().unwrap());
-    delivery.attempt(&mut service, Utc::now).unwrap();
+    delivery(home, destination).attempt(&mut service, Utc::now).unwrap();
     service.0
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::child::{self, Host};
-use crate::common::{Home, PATIENCE, arrived, delivery, key, real_network, settle, wait_until};
+use crate::common::{Home, PATIENCE, TestDelivery, arrived, delivery, key, real_network, settle, wait_until};
 use vms_collector::{Collector, Received, Reply};
 use vms_telemetry::delivery::{Delivery, Next};
 
@@ -133,7 +133,7 @@ fn forget_failures(delivery: &Delivery) {
 }
 
 /// Makes one attempt without regard to earlier failures.
-fn attempt_at_once(delivery: &Delivery) -> Next {
+fn attempt_at_once(delivery: &TestDelivery) -> Next {
     forget_failures(delivery);
     match delivery.attempt(&mut real_network(delivery), chrono::Utc::now) {
         // Another thread of this test is deleting the file that this one replaces.

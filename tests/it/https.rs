@@ -38,10 +38,8 @@ fn trust(authority: &Authority, home: &Home, command: &mut Command) {
         // The key's name is the certificate's thumbprint.
         let thumbprint = hex(&sha1::Sha1::digest(der)).to_uppercase();
         let key = format!(r"HKCU\Software\Microsoft\SystemCertificates\Root\Certificates\{thumbprint}");
-        let done = Command::new("reg")
-            .args(["add", &key, "/v", "Blob", "/t", "REG_BINARY", "/d", &blob, "/f"])
-            .output()
-            .unwrap();
+        let done =
+            child::output(Command::new("reg").args(["add", &key, "/v", "Blob", "/t", "REG_BINARY", "/d", &blob, "/f"]));
         assert!(done.status.success(), "{done:?}");
     } else {
         let file = home.path().join("authority.pem");

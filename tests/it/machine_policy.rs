@@ -131,7 +131,8 @@ fn c13_c6_c9_the_policy_of_the_administrator() {
     let folder = format!(r"Software\VmsTelemetryTest{}", std::process::id());
     let reg = |verb: &str, key: &str, arguments: &[&str]| {
         let mut reg = std::process::Command::new("reg");
-        reg.args([verb, &format!(r"HKCU\{folder}{key}")]).args(arguments).arg("/f").output().unwrap().status.success()
+        reg.args([verb, &format!(r"HKCU\{folder}{key}")]).args(arguments).arg("/f");
+        child::output(&mut reg).status.success()
     };
     const KEY: &str = r"\SOFTWARE\Policies\Milestone\MilestonePSTools";
     let policies = [

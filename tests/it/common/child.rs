@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock};
 
 use super::Home;
 
@@ -13,6 +14,21 @@ pub const EVERY_TEXT: &str = "TEST_EVERY_TEXT";
 pub const SITE: &str = "dddddddd-0000-4000-8000-00000000000d";
 /// What a process needs in order to start at all; the rest of this process's environment is not for its children.
 const KEPT: [&str; 7] = ["PATH", "SystemRoot", "windir", "TEMP", "TMP", "TMPDIR", "WINEDEBUG"];
+
+/// Written to while a process is started. Until its program runs it has a copy of all open files of this process, and with them
+/// the locks, which are not free before it has closed them as well.
+pub static STARTING: RwLock<()> = RwLock::new(());
+
+/// Starts a program.
+pub fn spawn(command: &mut Command) -> Child {
+    let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// Runs a program to its end.
+pub fn output(command: &mut Command) -> Output {
+    spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())).wait_with_output().unwrap()
+}
 
 /// Prepares a program: the profile of the test, and these variables as its whole environment.
 pub fn program(program: impl AsRef<OsStr>, home: &Home, variables: &[(&str, &str)]) -> Command {
@@ -59,8 +75,8 @@ pub fn faulty(host: &Command, call: &str, error: &str, paths: &[PathBuf]) -> Com
 
 /// Returns whether system calls can be traced here; where they cannot, the test is skipped.
 pub fn can_trace() -> bool {
-    let can =
-        Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|output| output.status.success());
+    // A program that is missing would be a panic of `spawn`.
+    let can = output(Command::new("sh").args(["-c", "strace -o /dev/null true"])).status.success();
     if !can {
         super::skip("strace is missing, or may not trace here: apt-get install strace");
     }
@@ -90,7 +106,7 @@ impl Host {
 
     /// Starts a host that may end before it is ready: its first answer tells.
     pub fn try_start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let answers = BufReader::new(child.stdout.take().unwrap());
         Self { words: child.stdin.take(), child, answers }
     }

@@ -6,20 +6,22 @@ pub mod child;
 pub mod native;
 pub mod vms;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use vms_collector::{Collector, Received, Unreachable};
 use vms_telemetry::consent::Consent;
-use vms_telemetry::delivery::Delivery;
+use vms_telemetry::delivery::{Delivery, Next};
 use vms_telemetry::destination::Destination;
 use vms_telemetry::environment::Environment;
+use vms_telemetry::error::Result;
 use vms_telemetry::event::{Event, Fields, NewSession, UserType};
 use vms_telemetry::gate::Gate;
 use vms_telemetry::paths::Paths;
 use vms_telemetry::session::{Connection, HostFacts, Session, UsageDataPolicy};
 use vms_telemetry::spool::{Entry, Spool};
-use vms_telemetry::transport::Https;
+use vms_telemetry::transport::{Https, PostEvents};
 use vms_telemetry::vms::Counts;
 
 /// Longer than anything on loopback takes; a test that waits this long fails.
@@ -145,9 +147,27 @@ pub fn event(time: chrono::DateTime<chrono::Utc>) -> Event {
 }
 
 /// The delivery to a destination, without a session.
-pub fn delivery(home: &Home, connection_string: &str) -> Delivery {
+pub fn delivery(home: &Home, connection_string: &str) -> TestDelivery {
     let consent = Arc::new(Consent::new(&home.paths(), Environment::default(), None));
-    Delivery::new(&home.paths(), consent, connection_string.parse().unwrap())
+    TestDelivery(Delivery::new(&home.paths(), consent, connection_string.parse().unwrap()))
+}
+
+/// A delivery whose attempts find the lock free that an earlier one of this process released.
+pub struct TestDelivery(Delivery);
+
+impl std::ops::Deref for TestDelivery {
+    type Target = Delivery;
+
+    fn deref(&self) -> &Delivery {
+        &self.0
+    }
+}
+
+impl TestDelivery {
+    pub fn attempt(&self, network: &mut dyn PostEvents, clock: impl Fn() -> DateTime<Utc>) -> Result<Next> {
+        let _nobody_starts = child::STARTING.read().unwrap_or_else(PoisonError::into_inner);
+        self.0.attempt(network, clock)
+    }
 }
 
 /// The real network, behind the real gate.

@@ -40,7 +40,13 @@ pub fn compile(name: &str, folder: &Path) -> PathBuf {
         command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-pthread", "-o"]).arg(&program);
         command.arg("-I").arg(header()).arg(source).arg("-ldl");
     }
-    assert!(command.status().unwrap().success(), "{command:?}");
+    let output = child::output(&mut command);
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     program
 }
 
