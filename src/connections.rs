@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::consent::Verdict;
 use crate::error::{Error, Result};
 use crate::event::UserType;
-use crate::session::{Connection, Outcome, Session, UsageDataPolicy};
+use crate::session::{ConnectionFacts, Outcome, Session, UsageDataPolicy};
 use crate::tls::STACK;
 use crate::vms::{self, Cancel, Client, Counts, Credential, Facts, Failure, Found, Logon, UsageData};
 
@@ -195,12 +195,12 @@ impl Session {
         let usage_data = vms.client.usage_data();
         vms.progress().usage_data = Some(usage_data.clone());
         if matches!(usage_data, UsageData::On | UsageData::NotOffered) {
-            let goes_on = || !vms.is_closed.load(Ordering::SeqCst) && self.verdict() == Verdict::On;
+            let may_continue = || !vms.is_closed.load(Ordering::SeqCst) && self.verdict() == Verdict::On;
             let progress = |counts: &Counts, items| {
                 vms.items.store(items, Ordering::Relaxed);
                 vms.progress().counts = *counts;
             };
-            let counts = vms.client.count(&progress, &goes_on);
+            let counts = vms.client.count(&progress, &may_continue);
             vms.progress().counts = counts;
         }
         self.end_counting(number, vms);
@@ -244,7 +244,7 @@ impl Session {
             Some(UsageData::Unknown(why)) => why.as_str(),
             _ => "it was not read in time",
         };
-        let connection = Connection {
+        let connection = ConnectionFacts {
             site: site.id,
             user_type: vms.user_type,
             // Every token is one of the VMS's identity provider.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::files::{self, LockMode};
-use crate::gate::Closed;
+use crate::gate::NoConsent;
 use crate::paths::Paths;
 use crate::platform;
 use crate::settings::{self, Settings, Wait, WithoutLock};
@@ -186,8 +186,9 @@ impl Consent {
     ///
     /// # Errors
     /// Why nothing may be sent.
-    pub fn permit(&self) -> std::result::Result<File, Closed> {
-        let postponed = |error: &Error| Closed::Postponed(format!("nothing was sent, as consent is not sure: {error}"));
+    pub fn guard(&self) -> std::result::Result<File, NoConsent> {
+        let postponed =
+            |error: &Error| NoConsent::Postponed(format!("nothing was sent, as consent is not sure: {error}"));
         let lock = files::lock(&self.lock, LockMode::Shared, Instant::now() + LOCK_TIMEOUT);
         let lock = lock.map_err(|error| postponed(&error))?;
         let (is_pending, is_held) = {
@@ -196,10 +197,10 @@ impl Consent {
         };
         let decision = self.decide().telemetry;
         match decision.verdict {
-            Verdict::Off => Err(Closed::Withdrawn),
-            Verdict::Unsure => Err(Closed::Postponed(decision.reason)),
-            Verdict::On if is_held => Err(Closed::Postponed("the configuration is being changed".to_owned())),
-            Verdict::On if !is_pending => Err(Closed::Withdrawn),
+            Verdict::Off => Err(NoConsent::Withdrawn),
+            Verdict::Unsure => Err(NoConsent::Postponed(decision.reason)),
+            Verdict::On if is_held => Err(NoConsent::Postponed("the configuration is being changed".to_owned())),
+            Verdict::On if !is_pending => Err(NoConsent::Withdrawn),
             Verdict::On => Ok(lock),
         }
     }
@@ -274,7 +275,7 @@ impl Consent {
     ///
     /// # Errors
     /// Why it is not stored yet, or what `purge` returns.
-    pub fn obey_vms(&self, purge: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn opt_out_by_vms(&self, purge: impl FnOnce() -> Result<()>) -> Result<()> {
         {
             let mut state = self.state();
             (state.opted_out, state.is_unstored) = (Some(Layer::VmsPolicy), false);

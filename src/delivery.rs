@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::consent::{Consent, Verdict as Decided};
+use crate::consent::{Consent, Verdict};
 use crate::destination::Destination;
 use crate::envelope::envelope;
 use crate::error::{Error, Result};
 use crate::files::{self, LockMode};
-use crate::gate::Closed;
+use crate::gate::NoConsent;
 use crate::paths::Paths;
+use crate::response::{BatchOutcome, Outcome, judge};
 use crate::spool::{self, Entry, Spool};
 use crate::transport::{NoResponse, PostEvents};
-use crate::verdict::{Outcome, Verdict, verdict};
 
 /// Most events in one request: a choice; a user rarely has more.
 const BATCH_EVENTS: usize = 100;
@@ -63,7 +63,7 @@ pub enum Next {
     /// Nothing is pending, or telemetry is off.
     Idle,
     /// The next attempt may come at this time.
-    At(DateTime<Utc>),
+    RetryAt(DateTime<Utc>),
 }
 
 /// All that an attempt needs.
@@ -120,7 +120,7 @@ impl Delivery {
             return Ok(Next::Idle);
         }
         let Some(_lock) = self.try_lock()? else {
-            return Ok(Next::At(clock() + BUSY_WAIT));
+            return Ok(Next::RetryAt(clock() + BUSY_WAIT));
         };
         spool::sweep(&self.all, clock());
         // How many events fit into a request, and how many were seen to.
@@ -133,7 +133,7 @@ impl Delivery {
             }
             let state = self.retry_state();
             if let Some(time) = backed_off_until(&state, now) {
-                return Ok(Next::At(time));
+                return Ok(Next::RetryAt(time));
             }
             let (batch, body) = self.batch(limit, now)?;
             if batch.is_empty() {
@@ -149,16 +149,16 @@ impl Delivery {
             let response = transport.post(body.as_bytes());
             let now = clock();
             let judged = match response {
-                Err(NoResponse::Closed(closed)) => {
+                Err(NoResponse::NoConsent(closed)) => {
                     // If this fails, an attempt too many is stored; that costs a back-off.
                     let _ = self.save(&state);
                     match closed {
-                        Closed::Withdrawn => continue,
-                        Closed::Postponed(_) => return Ok(Next::At(now + UNSURE_WAIT)),
+                        NoConsent::Withdrawn => continue,
+                        NoConsent::Postponed(_) => return Ok(Next::RetryAt(now + UNSURE_WAIT)),
                     }
                 }
-                Err(NoResponse::Failed(reason)) => Verdict::failed(batch.len(), reason),
-                Ok(response) => verdict(&response, batch.len(), now),
+                Err(NoResponse::Failed(reason)) => BatchOutcome::failed(batch.len(), reason),
+                Ok(response) => judge(&response, batch.len(), now),
             };
             if is_too_large(&judged) {
                 // None of it was accepted: half of it is tried next.
@@ -181,11 +181,11 @@ impl Delivery {
     fn stop(&self, now: DateTime<Utc>) -> Result<Option<Next>> {
         let decision = self.consent.decide().telemetry;
         match decision.verdict {
-            Decided::On if self.consent.is_held() => Ok(Some(Next::At(now + UNSURE_WAIT))),
-            Decided::On => Ok(None),
-            Decided::Unsure => Ok(Some(Next::At(now + UNSURE_WAIT))),
-            Decided::Off if decision.purges => self.purge().map(|()| Some(Next::Idle)),
-            Decided::Off => Ok(Some(Next::Idle)),
+            Verdict::On if self.consent.is_held() => Ok(Some(Next::RetryAt(now + UNSURE_WAIT))),
+            Verdict::On => Ok(None),
+            Verdict::Unsure => Ok(Some(Next::RetryAt(now + UNSURE_WAIT))),
+            Verdict::Off if decision.purges => self.purge().map(|()| Some(Next::Idle)),
+            Verdict::Off => Ok(Some(Next::Idle)),
         }
     }
 
@@ -201,7 +201,7 @@ impl Delivery {
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn explain(&self, reason: String) -> Result<Next> {
+    pub fn save_error(&self, reason: String) -> Result<Next> {
         if self.stop(Utc::now())?.is_none()
             && let Some(_lock) = self.try_lock()?
         {
@@ -235,7 +235,7 @@ impl Delivery {
     }
 
     /// Deletes what was accepted or refused for good. What cannot be deleted waits like what is sent again.
-    fn clean_up(&self, batch: &[Entry], mut judged: Verdict) -> Verdict {
+    fn clean_up(&self, batch: &[Entry], mut judged: BatchOutcome) -> BatchOutcome {
         for (entry, outcome) in
             batch.iter().zip(&mut judged.outcomes).filter(|(_, outcome)| **outcome != Outcome::Retry)
         {
@@ -249,7 +249,7 @@ impl Delivery {
 }
 
 /// Returns whether a request was too large for the service, and a smaller one can be tried.
-fn is_too_large(judged: &Verdict) -> bool {
+fn is_too_large(judged: &BatchOutcome) -> bool {
     judged.outcomes.len() > 1 && judged.outcomes.iter().all(|outcome| *outcome == Outcome::TooLarge)
 }
 
@@ -273,13 +273,13 @@ impl RetryState {
         self
     }
 
-    fn after(mut self, judged: Verdict, now: DateTime<Utc>) -> Self {
+    fn after(mut self, judged: BatchOutcome, now: DateTime<Utc>) -> Self {
         if judged.has(Outcome::Accepted) {
             self.last_sent = Some(now.timestamp());
         }
         match judged.error {
             Some(reason) if judged.outcomes.contains(&Outcome::Retry) => {
-                Self { begun: 0, ..self }.fail(reason, judged.wait, now)
+                Self { begun: 0, ..self }.fail(reason, judged.retry_after, now)
             }
             // What was refused for good makes nobody wait.
             reason => Self { last_sent: self.last_sent, last_failure: reason, ..Self::default() },

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::event::{Event, timestamp};
 
 /// The service refuses items that are more than 48 hours old. An hour of margin covers the way and inaccurate clocks.
-const MAX_AGE: TimeDelta = TimeDelta::hours(47);
+const MAX_EVENT_AGE: TimeDelta = TimeDelta::hours(47);
 
 /// Builds the envelope of an event as it is sent at `now`.
 ///
@@ -18,7 +18,7 @@ const MAX_AGE: TimeDelta = TimeDelta::hours(47);
 pub fn envelope(event: &Event, key: Uuid, now: DateTime<Utc>) -> Json {
     let mut time = timestamp(event.time);
     let (mut properties, measurements) = event.members();
-    if (now - event.time).abs() >= MAX_AGE {
+    if (now - event.time).abs() >= MAX_EVENT_AGE {
         properties.insert("OccurredAt".to_owned(), Json::String(time));
         time = timestamp(now);
     }

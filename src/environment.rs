@@ -47,7 +47,7 @@ impl Environment {
                 continue;
             };
             if let Some(place) = FOLDERS.iter().position(|folder| *folder == name) {
-                let path = Some(PathBuf::from(undamaged(value))).filter(|path| !path.as_os_str().is_empty());
+                let path = Some(PathBuf::from(valid_or_empty(value))).filter(|path| !path.as_os_str().is_empty());
                 let absolute = path.clone().filter(|path| path.is_absolute());
                 read.has_unusable_home |= place == 0 && path.is_some() && absolute.is_none();
                 read.folders.get_mut(place).into_iter().for_each(|folder| folder.clone_from(&absolute));
@@ -59,11 +59,11 @@ impl Environment {
             } else if plain == DO_NOT_TRACK {
                 read.do_not_track |= !matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "false");
             } else if plain == NO_PROXY {
-                read.no_proxy = Some(undamaged(value));
+                read.no_proxy = Some(valid_or_empty(value));
             } else if let Some(place) = PROXIES.iter().position(|proxy| *proxy == plain)
                 && let (false, Some(proxy)) = (value.is_empty(), read.proxies.get_mut(place))
             {
-                *proxy = Some(undamaged(value));
+                *proxy = Some(valid_or_empty(value));
             }
         }
         read
@@ -77,7 +77,7 @@ impl Environment {
                 self.telemetry = Some(Choice { on, is_clear, name: name.to_owned() });
             }
             "includeinlogs" => self.log = Some(parse_flag(&value) == Some(true) && self.log != Some(false)),
-            "connectionstring" => self.connection_string = Some(undamaged(value)),
+            "connectionstring" => self.connection_string = Some(valid_or_empty(value)),
             _ => {}
         }
     }
@@ -145,7 +145,7 @@ impl Environment {
 }
 
 /// Returns a value that names a place, but nothing of one that was not text or was cut off: a part may name another place.
-fn undamaged(value: Cow<'_, str>) -> String {
+fn valid_or_empty(value: Cow<'_, str>) -> String {
     if value.contains(char::REPLACEMENT_CHARACTER) { String::new() } else { value.into_owned() }
 }
 

@@ -24,7 +24,7 @@ const GUID_DIGITS: usize = 32;
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// When it was recorded.
-    #[serde(with = "moment")]
+    #[serde(with = "rfc3339")]
     pub time: DateTime<Utc>,
     /// ProductVersion of the module's assembly, for the envelope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -278,7 +278,7 @@ pub fn timestamp(time: DateTime<Utc>) -> String {
 }
 
 /// A time in the spool.
-mod moment {
+mod rfc3339 {
     use super::{DateTime, Deserialize, Deserializer, Serializer, Utc};
 
     pub(super) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {

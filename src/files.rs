@@ -120,7 +120,7 @@ fn put(mut file: NamedTempFile, path: &Path, timeout: Duration) -> Result<()> {
     loop {
         match file.persist(path) {
             Ok(_) => return Ok(()),
-            Err(failed) if platform::is_momentary(&failed.error) && Instant::now() < stop => {
+            Err(failed) if platform::is_transient(&failed.error) && Instant::now() < stop => {
                 file = failed.file;
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -270,7 +270,7 @@ fn retry<T>(timeout: Duration, mut operation: impl FnMut() -> io::Result<T>) -> 
     let stop = Instant::now() + timeout;
     loop {
         match operation() {
-            Err(error) if platform::is_momentary(&error) && Instant::now() < stop => {
+            Err(error) if platform::is_transient(&error) && Instant::now() < stop => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             other => return other,

@@ -19,14 +19,14 @@ const FIRST_BYTES: usize = 1_024;
 
 /// Why nothing may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum NoConsent {
     /// Telemetry was switched off, or the events were deleted.
     Withdrawn,
     /// Nothing may be sent at the moment, for this reason.
     Postponed(String),
 }
 
-impl fmt::Display for Closed {
+impl fmt::Display for NoConsent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Withdrawn => f.write_str("telemetry was switched off"),
@@ -35,16 +35,16 @@ impl fmt::Display for Closed {
     }
 }
 
-impl std::error::Error for Closed {}
+impl std::error::Error for NoConsent {}
 
-impl From<Closed> for Error {
-    fn from(closed: Closed) -> Self {
+impl From<NoConsent> for Error {
+    fn from(closed: NoConsent) -> Self {
         Self::Other(Box::new(closed))
     }
 }
 
 /// Asks for consent. The lock that it returns is held while the first bytes are written.
-type Ask = dyn Fn() -> Result<File, Closed> + Send + Sync;
+type Ask = dyn Fn() -> Result<File, NoConsent> + Send + Sync;
 
 /// The gate of one HTTP agent, which makes one request at a time.
 pub struct Gate {
@@ -55,14 +55,14 @@ pub struct Gate {
 
 impl Gate {
     /// Makes a gate that asks by `ask`.
-    pub fn new(ask: impl Fn() -> Result<File, Closed> + Send + Sync + 'static) -> Arc<Self> {
+    pub fn new(ask: impl Fn() -> Result<File, NoConsent> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { ask: Box::new(ask), first: AtomicBool::new(true) })
     }
 
     /// Asks for consent: before a request begins, a name is looked up or a connection begins.
     ///
     /// # Errors
-    /// [`Closed`], as [`Error::Other`].
+    /// [`NoConsent`], as [`Error::Other`].
     pub fn check(&self) -> Result<(), Error> {
         (self.ask)().map(drop).map_err(Error::from)
     }
@@ -84,11 +84,11 @@ impl fmt::Debug for Gate {
 pub struct BelowTls(pub Option<Arc<Gate>>);
 
 impl<In: Transport> Connector<In> for BelowTls {
-    type Out = Gated<In>;
+    type Out = ConsentTransport<In>;
 
     fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         self.0.iter().for_each(|gate| gate.begin());
-        Ok(chained.map(|inner| Gated { inner, gate: self.0.clone() }))
+        Ok(chained.map(|inner| ConsentTransport { inner, gate: self.0.clone() }))
     }
 }
 
@@ -107,12 +107,12 @@ impl<In: Transport> Connector<In> for AboveTls {
 
 /// A connection behind the gate.
 #[derive(Debug)]
-pub struct Gated<In> {
+pub struct ConsentTransport<In> {
     inner: In,
     gate: Option<Arc<Gate>>,
 }
 
-impl<In: Transport> Gated<In> {
+impl<In: Transport> ConsentTransport<In> {
     /// Sends the first bytes under the permit; returns how many.
     fn transmit_first(&mut self, gate: &Gate, amount: usize, timeout: NextTimeout) -> Result<usize, Error> {
         let permit = (gate.ask)().inspect_err(|_| gate.begin())?;
@@ -124,7 +124,7 @@ impl<In: Transport> Gated<In> {
     }
 }
 
-impl<In: Transport> Transport for Gated<In> {
+impl<In: Transport> Transport for ConsentTransport<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
     }

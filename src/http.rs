@@ -198,7 +198,7 @@ impl From<Description> for Error {
 
 /// Describes an error. `has_proxy`: the request goes through a proxy.
 ///
-/// [`crate::gate::Closed`] comes as [`Error::Other`] and is not for people: callers look for it first.
+/// [`crate::gate::NoConsent`] comes as [`Error::Other`] and is not for people: callers look for it first.
 pub fn describe(error: &Error, has_proxy: bool) -> Description {
     use io::ErrorKind as On;
     let peer = if has_proxy { "proxy" } else { "server" };

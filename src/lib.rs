@@ -62,11 +62,12 @@ pub mod log;
 pub mod paths;
 pub mod platform;
 pub mod proxy;
+pub mod response;
 pub mod sender;
 pub mod session;
 pub mod settings;
 pub mod spool;
 pub mod tls;
 pub mod transport;
-pub mod verdict;
+
 pub mod vms;

@@ -162,7 +162,7 @@ fn run(delivery: &Arc<Delivery>, shared: &Shared) {
             match attempt(delivery, shared, &mut service, proxy) {
                 Next::Idle if !delivery.consent.is_vms_opt_out_unstored() && shared.end() => return,
                 Next::Idle => {}
-                Next::At(time) => shared.sleep((time - Utc::now()).to_std().unwrap_or_default()),
+                Next::RetryAt(time) => shared.sleep((time - Utc::now()).to_std().unwrap_or_default()),
             }
         }
     }));
@@ -184,11 +184,11 @@ fn attempt(
         match proxy::find(endpoint, &proxy, delivery.consent.environment()) {
             Ok(found) => {
                 let consent = delivery.consent.clone();
-                let mut https = Https::new(endpoint.clone(), found, Gate::new(move || consent.permit()));
+                let mut https = Https::new(endpoint.clone(), found, Gate::new(move || consent.guard()));
                 https.redirected.clone_from(&shared.state().redirected);
                 *service = Some((proxy, https));
             }
-            Err(reason) => return delivery.explain(reason).unwrap_or(Next::Idle),
+            Err(reason) => return delivery.save_error(reason).unwrap_or(Next::Idle),
         }
     }
     let Some((_, https)) = service else {

@@ -59,7 +59,7 @@ pub enum UsageDataPolicy {
 
 /// The facts of a connection, as a host or the VMS's API says. What does not fit the list of fields is left out.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub struct ConnectionFacts {
     /// The actual id of the site; it stays on this computer.
     pub site: Uuid,
     /// The kind of user.
@@ -128,7 +128,7 @@ struct Work {
 /// What changes while the session runs.
 #[derive(Default)]
 pub(crate) struct State {
-    new_session: Announced,
+    new_session: SessionStart,
     /// The lasting ids that were needed so far, by their files.
     ids: BTreeMap<PathBuf, Uuid>,
     pub(crate) connections: BTreeMap<u64, Open>,
@@ -139,16 +139,16 @@ pub(crate) struct State {
 
 /// Whether `NewSession` was recorded.
 #[derive(Default, PartialEq)]
-enum Announced {
+enum SessionStart {
     #[default]
-    No,
+    NotRecorded,
     /// It is being recorded.
     InProgress,
     Recorded(Entry),
 }
 
 impl Session {
-    /// Creates the session; [`Session::started`] records its `NewSession`. No disk is touched.
+    /// Creates the session; [`Session::record_session_start`] records its `NewSession`. No disk is touched.
     ///
     /// # Errors
     /// [`Error::Argument`] if the host's own connection string cannot be used; there is no session then.
@@ -185,27 +185,27 @@ impl Session {
     }
 
     /// Keeps an error for the status.
-    fn keep<T>(&self, outcome: Result<T>) -> Result<T> {
+    fn note_error<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.inspect_err(|error| self.state().failure = Some(error.to_string()))
     }
 
     /// Records `NewSession`, unless that was done or telemetry is not on.
-    fn announce(&self) -> Result<Outcome> {
+    fn try_record_session_start(&self) -> Result<Outcome> {
         let work = self.work()?;
         {
             let mut state = self.state();
-            if state.new_session != Announced::No {
+            if state.new_session != SessionStart::NotRecorded {
                 return Ok(Outcome::Recorded);
             }
-            state.new_session = Announced::InProgress;
+            state.new_session = SessionStart::InProgress;
         }
         let recorded = match work.consent.verdict() {
             Verdict::On => self.record(&self.new_session(work)),
             verdict => Ok((Outcome::of(verdict), None)),
         };
         self.state().new_session = match &recorded {
-            Ok((_, Some(entry))) => Announced::Recorded(entry.clone()),
-            _ => Announced::No,
+            Ok((_, Some(entry))) => SessionStart::Recorded(entry.clone()),
+            _ => SessionStart::NotRecorded,
         };
         recorded.map(|(outcome, _)| outcome)
     }
@@ -254,25 +254,25 @@ impl Session {
         if decisions.telemetry.verdict == Verdict::Off {
             // The user opted out meanwhile, and may have deleted the spool under the hands of this call.
             let removed = stored.map_or(Ok(()), |entry| delivery.spool.remove(&entry));
-            return self.keep(removed).map(|()| (Outcome::Off, None));
+            return self.note_error(removed).map(|()| (Outcome::Off, None));
         }
         if stored.is_ok() && decisions.log.is_on() {
             // A log that cannot be written costs only itself.
-            let _ = self.keep(log::append(paths.log_folder(), event, delivery.destination.key));
+            let _ = self.note_error(log::append(paths.log_folder(), event, delivery.destination.key));
         }
         match stored {
             Ok(_) => sender.wake(),
             // Sending what is pending makes room on a full disk.
             Err(_) => sender.wake_if_pending(),
         }
-        self.keep(stored).map(|entry| (Outcome::Recorded, Some(entry)))
+        self.note_error(stored).map(|entry| (Outcome::Recorded, Some(entry)))
     }
 
     /// Notes a connection that the host made and records its `NewVmsSession`. Returns the number by which it is closed.
     ///
     /// # Errors
     /// [`Error::TooManyConnections`]; [`Error::File`] if the event cannot be stored. There is no connection then.
-    pub fn connect(&self, connection: &Connection) -> Result<(u64, Outcome)> {
+    pub fn connect(&self, connection: &ConnectionFacts) -> Result<(u64, Outcome)> {
         let number = self.reserve()?;
         match self.report(number, connection, "the host does not say what it is") {
             Ok(outcome) => Ok((number, outcome)),
@@ -284,7 +284,7 @@ impl Session {
     }
 
     /// Records the `NewVmsSession` of an open connection. `why` says why its usage data option is unknown, if it is.
-    pub(crate) fn report(&self, number: u64, connection: &Connection, why: &str) -> Result<Outcome> {
+    pub(crate) fn report(&self, number: u64, connection: &ConnectionFacts, why: &str) -> Result<Outcome> {
         // Without a folder telemetry is off, and the status says why (S3).
         let Ok(Work { paths, consent, sender }) = &self.work else {
             return Ok(Outcome::Off);
@@ -292,7 +292,7 @@ impl Session {
         self.state().unreported = None;
         let verdict = consent.verdict();
         if connection.policy == UsageDataPolicy::Off && verdict != Verdict::Off {
-            self.obey_vms(consent, sender);
+            self.opt_out_by_vms(consent, sender);
             return Ok(Outcome::Off);
         }
         if verdict != Verdict::On {
@@ -305,7 +305,7 @@ impl Session {
             return Ok(Outcome::Off);
         }
         // A session that began while telemetry was off, and that another process turned on.
-        let _ = self.announce();
+        let _ = self.try_record_session_start();
         let site = self.lasting_id(paths.site_id(connection.site));
         let counts = connection.counts;
         let fields = NewVmsSession {
@@ -336,9 +336,9 @@ impl Session {
     }
 
     /// Obeys a VMS that opts the user out. What cannot be stored now, the background thread stores as soon as it can.
-    fn obey_vms(&self, consent: &Consent, sender: &Sender) {
-        let obeyed = consent.obey_vms(|| sender.purge());
-        if self.keep(obeyed).is_err() {
+    fn opt_out_by_vms(&self, consent: &Consent, sender: &Sender) {
+        let obeyed = consent.opt_out_by_vms(|| sender.purge());
+        if self.note_error(obeyed).is_err() {
             sender.wake();
         }
     }
@@ -400,19 +400,19 @@ impl Session {
         let warning = match (change.telemetry, change.log) {
             (Some(true), log) => {
                 consent.opt_in(log, || sender.purge())?;
-                self.announce()?;
+                self.try_record_session_start()?;
                 None
             }
             (Some(false), log) => {
                 // A NewSession that was never sent is recorded again when telemetry is on again (C4).
                 let entry = match &self.state().new_session {
-                    Announced::Recorded(entry) => Some(entry.clone()),
+                    SessionStart::Recorded(entry) => Some(entry.clone()),
                     _ => None,
                 };
                 let is_pending = entry.is_some_and(|entry| sender.delivery().spool.path(&entry).exists());
                 let outcome = consent.opt_out(log, || sender.purge());
                 if is_pending {
-                    self.state().new_session = Announced::No;
+                    self.state().new_session = SessionStart::NotRecorded;
                 }
                 outcome?
             }
@@ -481,8 +481,8 @@ impl Session {
 
     /// Records `NewSession`, unless that was done or somebody opted out; then nothing is touched (S5). Returns whether it is
     /// recorded, and if it is not, why. An import never fails because of telemetry (S3): an error is kept for [`Session::failure`].
-    pub fn started(&self) -> Outcome {
-        self.announce().unwrap_or(Outcome::Off)
+    pub fn record_session_start(&self) -> Outcome {
+        self.try_record_session_start().unwrap_or(Outcome::Off)
     }
 
     /// Returns the random id of the session.

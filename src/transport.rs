@@ -1,4 +1,4 @@
-//! One request to Application Insights, with its redirections. What the response means is in [`crate::verdict`].
+//! One request to Application Insights, with its redirections. What the response means is in [`crate::response`].
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use ureq::{Agent, Error, Proxy};
 use url::Url;
 
 use crate::destination::is_loopback;
-use crate::gate::{Closed, Gate};
+use crate::gate::{Gate, NoConsent};
 use crate::http::{self, Settings};
-use crate::verdict::Response;
+use crate::response::Response;
 
 /// Longest time to reach the server (D4).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ const CLOUDS: [&[&str]; 3] = [
 #[derive(Debug)]
 pub enum NoResponse {
     /// The gate was closed: nothing was sent, or not all of it.
-    Closed(Closed),
+    NoConsent(NoConsent),
     /// The network, the proxy or the server failed. Names no host.
     Failed(String),
 }
@@ -121,8 +121,8 @@ impl Https {
     fn describe(&self, error: Error) -> NoResponse {
         let reason = http::describe(&error, self.has_proxy).reason;
         match error {
-            Error::Other(other) => match other.downcast::<Closed>() {
-                Ok(closed) => NoResponse::Closed(*closed),
+            Error::Other(other) => match other.downcast::<NoConsent>() {
+                Ok(closed) => NoResponse::NoConsent(*closed),
                 Err(_) => NoResponse::Failed(reason),
             },
             _ => NoResponse::Failed(reason),

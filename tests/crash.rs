@@ -54,7 +54,7 @@ fn a_child_in_its_role() {
     };
     let paths = Paths::new(&profile.join("local"), &profile.join("state"));
     let session = Session::start(facts, Environment::default(), Ok(paths)).unwrap();
-    session.started();
+    session.record_session_start();
     say(&format!("recorded {} 0", session.id()));
     match role.as_str() {
         // Records as fast as it can until it is killed.
@@ -192,7 +192,7 @@ fn attempt_at_once(delivery: &Delivery) -> Next {
     forget_failures(delivery);
     match delivery.attempt(&mut real_network(delivery), chrono::Utc::now) {
         // Another thread of this test is deleting the file that this one replaces.
-        Err(_) if cfg!(windows) => Next::At(chrono::Utc::now()),
+        Err(_) if cfg!(windows) => Next::RetryAt(chrono::Utc::now()),
         outcome => outcome.unwrap(),
     }
 }

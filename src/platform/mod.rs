@@ -8,7 +8,7 @@
 //! - `file_names`: the plain files of a folder;
 //! - `copy_rights`: new content that takes the place of another program's file has its rights (F6);
 //! - `create_log_folder`, `open_own_log`: the telemetry log, in a folder that users may share (L3);
-//! - `is_momentary`: whether a failed file operation is worth another try at once;
+//! - `is_transient`: whether a failed file operation is worth another try at once;
 //! - `stay_loaded`: the library stays in the process, so that its thread never loses its code.
 
 #[cfg(unix)]

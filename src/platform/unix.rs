@@ -164,6 +164,6 @@ pub fn open_own_log(path: &Path) -> io::Result<File> {
 pub fn stay_loaded() {}
 
 /// Tells whether the same operation may well succeed in a moment: never, here.
-pub fn is_momentary(_error: &io::Error) -> bool {
+pub fn is_transient(_error: &io::Error) -> bool {
     false
 }

@@ -296,7 +296,7 @@ unsafe fn is_current_user(id: PSID) -> io::Result<bool> {
 }
 
 /// Returns whether the same operation may well succeed in a moment: a reader or a virus scanner holds the file.
-pub fn is_momentary(error: &io::Error) -> bool {
+pub fn is_transient(error: &io::Error) -> bool {
     has_code(error, &[ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION])
 }
 

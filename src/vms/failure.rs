@@ -72,7 +72,7 @@ pub struct Failure {
     /// The kind.
     pub kind: FailureKind,
     /// Whether the server cannot be reached over HTTPS, and may be over HTTP.
-    pub(super) may_speak_http: bool,
+    pub(super) https_unavailable: bool,
     message: String,
 }
 
@@ -90,7 +90,7 @@ impl Failure {
     }
 
     pub(super) fn with_advice(kind: FailureKind, server: &Origin, what: &str, advice: &str) -> Self {
-        Self { kind, may_speak_http: false, message: format!("{server}: {what}. {advice}") }
+        Self { kind, https_unavailable: false, message: format!("{server}: {what}. {advice}") }
     }
 
     /// Describes what happened to a request.
@@ -124,10 +124,10 @@ impl Failure {
             Some(details) => format!("{}. {details}", description.reason),
             None => description.reason,
         };
-        let may_speak_http = matches!(
+        let https_unavailable = matches!(
             description.kind,
             Kind::Refused | Kind::NoRoute | Kind::Silent | Kind::CutOff | Kind::NotTls | Kind::Handshake
         );
-        Self { may_speak_http, ..Self::with_advice(kind, server, &what, advice) }
+        Self { https_unavailable, ..Self::with_advice(kind, server, &what, advice) }
     }
 }

@@ -58,7 +58,7 @@ impl Cancel {
 }
 
 /// A response, as far as it was read.
-pub(super) struct Answer {
+pub(super) struct Response {
     /// HTTP status.
     pub(super) status: u16,
     /// Where the server points to.
@@ -66,7 +66,7 @@ pub(super) struct Answer {
     body: ureq::Body,
 }
 
-impl Answer {
+impl Response {
     /// Reads the body as a whole.
     pub(super) fn document(&mut self, from: &Http) -> Result<Zeroizing<Vec<u8>>, Failure> {
         // With its final size from the start, so that no copy of a token is left in freed memory.
@@ -116,7 +116,7 @@ impl Http {
     }
 
     /// Asks for a path, with the token if there is one.
-    pub(super) fn get(&self, path: &str, token: Option<&str>, until: Instant) -> Result<Answer, Failure> {
+    pub(super) fn get(&self, path: &str, token: Option<&str>, until: Instant) -> Result<Response, Failure> {
         let mut request = self.agent.get(format!("{}{path}", self.origin));
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {token}"));
@@ -127,21 +127,21 @@ impl Http {
             request = request.header(AUTHORIZATION, bearer);
         }
         let sent = self.limited(request, until)?.call();
-        self.answer(sent)
+        self.response(sent)
     }
 
     /// Posts a form.
-    pub(super) fn post(&self, path: &str, form: &str, until: Instant) -> Result<Answer, Failure> {
+    pub(super) fn post(&self, path: &str, form: &str, until: Instant) -> Result<Response, Failure> {
         let request = self.agent.post(format!("{}{path}", self.origin));
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         let sent = self.limited(request, until)?.send(form);
-        self.answer(sent)
+        self.response(sent)
     }
 
-    fn answer(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, Failure> {
+    fn response(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Response, Failure> {
         let (head, body) = sent.map_err(|error| self.failed(&error))?.into_parts();
         let location = head.headers.get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status: head.status.as_u16(), location, body })
+        Ok(Response { status: head.status.as_u16(), location, body })
     }
 
     /// Limits a request to the time that is left, and its connection to half of that, so that there is time for another.
@@ -170,9 +170,9 @@ impl Http {
     }
 
     /// Describes a response that is none of those that were expected.
-    pub(super) fn unexpected(&self, answer: &Answer, what: &str) -> Failure {
-        let (kind, outcome) = match answer.status {
-            300..=399 => match answer.location.as_deref().map(Origin::of) {
+    pub(super) fn unexpected(&self, response: &Response, what: &str) -> Failure {
+        let (kind, outcome) = match response.status {
+            300..=399 => match response.location.as_deref().map(Origin::of) {
                 Some(Ok(to)) => {
                     let what = format!("asked for {what}, the server redirects to {to}");
                     return self.failure(FailureKind::Redirected, &what);
@@ -185,6 +185,6 @@ impl Http {
             500..=599 => (FailureKind::Server, "reported an error of its own"),
             _ => (FailureKind::Answer, "gave an unexpected response"),
         };
-        self.failure(kind, &format!("asked for {what}, the server {outcome} (HTTP {})", answer.status))
+        self.failure(kind, &format!("asked for {what}, the server {outcome} (HTTP {})", response.status))
     }
 }

@@ -9,9 +9,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Places;
+use super::Discovery;
 use super::failure::{Failure, FailureKind};
-use super::http::{Answer, Http};
+use super::http::{Http, Response};
 
 /// The client that gets refresh tokens.
 const REFRESHING_CLIENT: &str = "VmsClient";
@@ -50,13 +50,13 @@ impl BasicUser {
 ///
 /// # Errors
 /// The user was refused, or there was no sensible response.
-pub(super) fn log_on(http: &Http, places: &Places, user: &BasicUser, until: Instant) -> Result<Token, Failure> {
-    let [named, usual] = places.token_endpoints();
+pub(super) fn log_on(http: &Http, discovery: &Discovery, user: &BasicUser, until: Instant) -> Result<Token, Failure> {
+    let [named, usual] = discovery.token_endpoints();
     let outcome = match log_on_at(http, &named, user, until) {
         Err(TokenError::NotFound(_)) if usual != named => log_on_at(http, &usual, user, until),
         outcome => outcome,
     };
-    outcome.map_err(|error| match (error, &places.named_host) {
+    outcome.map_err(|error| match (error, &discovery.named_host) {
         (TokenError::NotFound(_), Some(host)) if host != http.origin.host() => {
             let what = "asked for a token, the server does not have an identity provider (HTTP 404)";
             let advice =
@@ -104,12 +104,12 @@ impl From<TokenError> for Failure {
 }
 
 fn ask(http: &Http, path: &str, fields: &[(&str, &str)], until: Instant) -> Result<Token, TokenError> {
-    let mut answer = http.post(path, &form(fields), until).map_err(TokenError::Other)?;
-    match answer.status {
-        200 => token(http, path, &mut answer).map_err(TokenError::Other),
-        400 | 401 | 403 => Err(refusal(http, &mut answer)),
-        404 => Err(TokenError::NotFound(http.unexpected(&answer, "a token"))),
-        _ => Err(TokenError::Other(http.unexpected(&answer, "a token"))),
+    let mut response = http.post(path, &form(fields), until).map_err(TokenError::Other)?;
+    match response.status {
+        200 => token(http, path, &mut response).map_err(TokenError::Other),
+        400 | 401 | 403 => Err(refusal(http, &mut response)),
+        404 => Err(TokenError::NotFound(http.unexpected(&response, "a token"))),
+        _ => Err(TokenError::Other(http.unexpected(&response, "a token"))),
     }
 }
 
@@ -128,13 +128,13 @@ fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     form
 }
 
-fn token(http: &Http, path: &str, answer: &mut Answer) -> Result<Token, Failure> {
+fn token(http: &Http, path: &str, response: &mut Response) -> Result<Token, Failure> {
     #[derive(Deserialize)]
     struct Granted {
         access_token: String,
         refresh_token: Option<String>,
     }
-    let document = answer.document(http)?;
+    let document = response.document(http)?;
     let granted: Granted = serde_json::from_slice(&document)
         .map_err(|_| http.failure(FailureKind::Answer, "asked for a token, the server gave something else"))?;
     let refresh = granted.refresh_token.filter(|token| !token.is_empty());
@@ -144,7 +144,7 @@ fn token(http: &Http, path: &str, answer: &mut Answer) -> Result<Token, Failure>
     })
 }
 
-fn refusal(http: &Http, answer: &mut Answer) -> TokenError {
+fn refusal(http: &Http, response: &mut Response) -> TokenError {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Refused {
@@ -152,7 +152,7 @@ fn refusal(http: &Http, answer: &mut Answer) -> TokenError {
         error_code: String,
     }
     // The body may be empty or a page: then there is only the status.
-    let document = answer.document(http).unwrap_or_default();
+    let document = response.document(http).unwrap_or_default();
     let refused: Refused = serde_json::from_slice(&document).unwrap_or_default();
     let (kind, what) = match refused.error_code.as_str() {
         "LockedOut" => (FailureKind::LockedOut, "the user is locked"),

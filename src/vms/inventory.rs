@@ -174,15 +174,20 @@ const DEVICES: [(&str, Place); 6] = [
     ("outputs", |counts| &mut counts.outputs),
 ];
 
-/// Counts what is enabled, one list at a time and the short ones first, for as long as `goes_on` returns true. `progress`
+/// Counts what is enabled, one list at a time and the short ones first, for as long as `may_continue` returns true. `progress`
 /// gets what is known after each list, and the number of items seen so far. What cannot be counted is left out (E2).
 ///
 /// A device counts only if its hardware is enabled as well: servers may list the devices of disabled hardware. So if the
 /// hardware cannot be read, no devices are counted.
-pub(super) fn count(api: &Api, until: Instant, progress: &dyn Fn(&Counts, u32), goes_on: &dyn Fn() -> bool) -> Counts {
+pub(super) fn count(
+    api: &Api,
+    until: Instant,
+    progress: &dyn Fn(&Counts, u32),
+    may_continue: &dyn Fn() -> bool,
+) -> Counts {
     let (mut counts, mut items, mut hardware) = (Counts::default(), 0, HashSet::new());
     let mut tally = |resource, place: Place, counts: &mut Counts, is_counted: &mut dyn FnMut(&Item) -> bool| {
-        let (mut count, mut seen, mut is_ended) = (0, 0_u32, !goes_on());
+        let (mut count, mut seen, mut is_ended) = (0, 0_u32, !may_continue());
         if is_ended {
             return;
         }
@@ -191,7 +196,7 @@ pub(super) fn count(api: &Api, until: Instant, progress: &dyn Fn(&Counts, u32), 
             count += u32::from(item.flag("enabled") != Some(false) && is_counted(&item));
             if seen.is_multiple_of(ASKED_EVERY) {
                 progress(counts, items);
-                is_ended = !goes_on();
+                is_ended = !may_continue();
             }
             !is_ended
         });

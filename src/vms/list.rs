@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::failure::{Failure, FailureKind};
-use super::http::{Answer, Http};
+use super::http::{Http, Response};
 use super::idp::{self, Token};
 
 /// Items that are asked for at once.
@@ -42,12 +42,12 @@ impl Api {
     }
 
     /// Asks for a resource. If the token has expired, gets the next one and asks once more.
-    fn get(&self, resource: &str, until: Instant) -> Result<Answer, Failure> {
+    fn get(&self, resource: &str, until: Instant) -> Result<Response, Failure> {
         let path = format!("{}{resource}", self.base);
         let mut token = self.token();
-        let answer = self.http.get(&path, Some(&token.access), until)?;
-        let Some((endpoint, refresh)) = token.refresh.as_ref().filter(|_| answer.status == 401) else {
-            return Ok(answer);
+        let response = self.http.get(&path, Some(&token.access), until)?;
+        let Some((endpoint, refresh)) = token.refresh.as_ref().filter(|_| response.status == 401) else {
+            return Ok(response);
         };
         *token = idp::refresh(&self.http, endpoint, refresh, until)?;
         self.http.get(&path, Some(&token.access), until)
@@ -68,12 +68,12 @@ impl Api {
     ) -> Result<(), Failure> {
         let (mut seen, mut is_ended, mut has_ids) = (HashSet::new(), false, true);
         for page in 0.. {
-            let mut answer = self.get(&format!("{resource}?page={page}&size={PAGE}"), until)?;
-            if answer.status != 200 {
-                return Err(self.http.unexpected(&answer, resource));
+            let mut response = self.get(&format!("{resource}?page={page}&size={PAGE}"), until)?;
+            if response.status != 200 {
+                return Err(self.http.unexpected(&response, resource));
             }
             let before = seen.len();
-            self.read(&mut answer, resource, &mut |item| {
+            self.read(&mut response, resource, &mut |item| {
                 let is_known = item.id().is_some_and(|id| !seen.insert(id));
                 has_ids &= item.id().is_some();
                 is_ended = if is_known { seen.len() == before } else { !each(item) };
@@ -99,22 +99,22 @@ impl Api {
     /// # Errors
     /// There was no sensible response.
     pub(super) fn item(&self, resource: &str, until: Instant) -> Result<Option<Item>, Failure> {
-        let mut answer = self.get(resource, until)?;
-        match answer.status {
+        let mut response = self.get(resource, until)?;
+        match response.status {
             200 => {}
             404 => return Ok(None),
-            _ => return Err(self.http.unexpected(&answer, resource)),
+            _ => return Err(self.http.unexpected(&response, resource)),
         }
         let mut found = None;
-        self.read(&mut answer, resource, &mut |item| {
+        self.read(&mut response, resource, &mut |item| {
             found = Some(item);
             false
         })?;
         Ok(found)
     }
 
-    fn read(&self, answer: &mut Answer, resource: &str, each: &mut dyn FnMut(Item) -> bool) -> Result<(), Failure> {
-        let read = answer.list().map_err(serde_json::Error::io).and_then(|body| read(body, each));
+    fn read(&self, response: &mut Response, resource: &str, each: &mut dyn FnMut(Item) -> bool) -> Result<(), Failure> {
+        let read = response.list().map_err(serde_json::Error::io).and_then(|body| read(body, each));
         read.map_err(|error| {
             if error.is_io() {
                 return self.http.failed(&io::Error::from(error).into());

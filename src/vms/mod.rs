@@ -45,8 +45,6 @@ const INVENTORY_TIMEOUT: Duration = Duration::from_secs(600);
 const PRODUCT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The discovery document of every server: public, below the API Gateway.
 const DISCOVERY: &str = "/api/.well-known/uris";
-/// Most redirections that are followed before the logon.
-const REDIRECTION_LIMIT: usize = 3;
 
 /// Who logs on.
 pub enum Credential {
@@ -106,10 +104,10 @@ impl Client {
         inventory::usage_data(&self.api, Instant::now() + INVENTORY_TIMEOUT)
     }
 
-    /// Counts what the VMS has, for as long as `goes_on` returns true, which is asked between lists and each 500 items.
+    /// Counts what the VMS has, for as long as `may_continue` returns true, which is asked between lists and each 500 items.
     /// `progress` gets the counts and the number of items so far, after each list and each 500 items.
-    pub fn count(&self, progress: &dyn Fn(&Counts, u32), goes_on: &dyn Fn() -> bool) -> Counts {
-        inventory::count(&self.api, Instant::now() + INVENTORY_TIMEOUT, progress, goes_on)
+    pub fn count(&self, progress: &dyn Fn(&Counts, u32), may_continue: &dyn Fn() -> bool) -> Counts {
+        inventory::count(&self.api, Instant::now() + INVENTORY_TIMEOUT, progress, may_continue)
     }
 }
 
@@ -118,8 +116,8 @@ impl Client {
 /// # Errors
 /// There is no such server, for the reason given.
 pub fn find(logon: &Logon, cancel: &Cancel) -> Result<Found, Failure> {
-    let (http, places) = locate(logon, cancel, Instant::now() + logon.timeout)?;
-    let [endpoint, _] = places.token_endpoints();
+    let (http, discovery) = locate(logon, cancel, Instant::now() + logon.timeout)?;
+    let [endpoint, _] = discovery.token_endpoints();
     Ok(Found { token_endpoint: format!("{}{endpoint}", http.origin), origin: http.origin })
 }
 
@@ -129,14 +127,14 @@ pub fn find(logon: &Logon, cancel: &Cancel) -> Result<Found, Failure> {
 /// There is no connection, for the reason given.
 pub fn connect(logon: &Logon, credential: Credential, cancel: &Cancel) -> Result<Client, Failure> {
     let until = Instant::now() + logon.timeout;
-    let (http, places) = locate(logon, cancel, until)?;
+    let (http, discovery) = locate(logon, cancel, until)?;
     let token = match credential {
         Credential::Token(access) => Token { access, refresh: None },
-        Credential::Basic(user) => idp::log_on(&http, &places, &user, until)?,
+        Credential::Basic(user) => idp::log_on(&http, &discovery, &user, until)?,
     };
-    let api = Api { http, base: format!("{}/rest/v1/", places.gateway), token: Mutex::new(token) };
+    let api = Api { http, base: format!("{}/rest/v1/", discovery.gateway), token: Mutex::new(token) };
     let mut site = inventory::site(&api, until)?;
-    site.version = site.version.or(places.version);
+    site.version = site.version.or(discovery.version);
     let child_sites = if logon.includes_child_sites { inventory::child_sites(&api, until)? } else { Vec::new() };
     let product = inventory::product(&api, until.min(Instant::now() + PRODUCT_TIMEOUT));
     api.http.ensure_not_cancelled()?;
@@ -145,7 +143,7 @@ pub fn connect(logon: &Logon, credential: Credential, cancel: &Cancel) -> Result
 
 /// What the discovery document says. Only paths are taken from it, as nothing proves that a host that it names belongs to
 /// the VMS.
-struct Places {
+struct Discovery {
     identity_provider: String,
     gateway: String,
     /// The host that the document names for the identity provider; for messages only.
@@ -153,7 +151,31 @@ struct Places {
     version: Option<String>,
 }
 
-impl Places {
+impl Discovery {
+    fn read(document: &[u8], origin: &Origin) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Uris {
+            product_version: Option<String>,
+            identity_provider: Option<String>,
+            api_gateways: Option<Vec<String>>,
+        }
+        let uris: Uris = serde_json::from_slice(document).ok()?;
+        let resolve = |address: Option<&String>| origin.resolve(address?);
+        let (provider, gateway) =
+            (resolve(uris.identity_provider.as_ref()), resolve(uris.api_gateways.iter().flatten().next()));
+        let path = |url: Option<&url::Url>, usual: &str| {
+            let path = url.map(|url| url.path().trim_end_matches('/')).filter(|path| !path.is_empty());
+            path.unwrap_or(usual).to_owned()
+        };
+        Some(Self {
+            identity_provider: path(provider.as_ref(), "/IDP"),
+            gateway: path(gateway.as_ref(), "/API"),
+            named_host: provider.as_ref().and_then(url::Url::host_str).map(str::to_owned),
+            version: uris.product_version.as_deref().and_then(inventory::text),
+        })
+    }
+
     /// Returns the paths where a token can be had: the one that was named, and that of the API Gateway.
     fn token_endpoints(&self) -> [String; 2] {
         [format!("{}/connect/token", self.identity_provider), format!("{}/IDP/connect/token", self.gateway)]
@@ -161,14 +183,14 @@ impl Places {
 }
 
 /// Finds the origin that speaks XProtect.
-fn locate(logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Places), Failure> {
+fn locate(logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Discovery), Failure> {
     let origin = &logon.address.origin;
     if logon.is_secure_only && !origin.is_encrypted() {
         let what = "HTTPS was required, and this address is for plain HTTP";
         return Err(Failure::new(FailureKind::NotEncrypted, origin, what));
     }
     let failure = match discover(origin, logon, cancel, until) {
-        Err(failure) if logon.address.is_bare && !logon.is_secure_only && failure.may_speak_http => failure,
+        Err(failure) if logon.address.is_bare && !logon.is_secure_only && failure.https_unavailable => failure,
         outcome => return outcome,
     };
     // Only to say what the user can do; no credential goes there.
@@ -188,48 +210,24 @@ fn locate(logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Place
     }
 }
 
-fn discover(origin: &Origin, logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Places), Failure> {
+fn discover(origin: &Origin, logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Discovery), Failure> {
     let mut http = Http::new(origin.clone(), logon.skips_certificate_check, cancel);
-    for _ in 0..REDIRECTION_LIMIT {
-        let mut answer = http.get(DISCOVERY, None, until)?;
-        if answer.status == 200 {
-            let document = answer.document(&http)?;
-            let what = "it is not an XProtect management server";
-            let places = places(&document, &http.origin);
-            let places = places.ok_or_else(|| http.failure(FailureKind::Answer, what))?;
-            return Ok((http, places));
+    loop {
+        let mut response = http.get(DISCOVERY, None, until)?;
+        if response.status == 200 {
+            let document = response.document(&http)?;
+            let what = "the response is not an XProtect discovery document";
+            let discovery = Discovery::read(&document, &http.origin);
+            let discovery = discovery.ok_or_else(|| http.failure(FailureKind::Answer, what))?;
+            return Ok((http, discovery));
         }
-        let to = answer.location.as_deref().filter(|_| matches!(answer.status, 300..=399)).map(Origin::of);
+        let to = response.location.as_deref().filter(|_| matches!(response.status, 300..=399)).map(Origin::of);
         match to {
+            // At most once: HTTPS is not left again.
             Some(Ok(to)) if to.is_same_host(&http.origin) && to.is_encrypted() && !http.origin.is_encrypted() => {
                 http = Http::new(to, logon.skips_certificate_check, cancel);
             }
-            _ => return Err(http.unexpected(&answer, "XProtect's discovery document")),
+            _ => return Err(http.unexpected(&response, "XProtect's discovery document")),
         }
     }
-    Err(http.failure(FailureKind::Answer, "it redirects again and again"))
-}
-
-fn places(document: &[u8], origin: &Origin) -> Option<Places> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Uris {
-        product_version: Option<String>,
-        identity_provider: Option<String>,
-        api_gateways: Option<Vec<String>>,
-    }
-    let uris: Uris = serde_json::from_slice(document).ok()?;
-    let resolve = |address: Option<&String>| origin.resolve(address?);
-    let (provider, gateway) =
-        (resolve(uris.identity_provider.as_ref()), resolve(uris.api_gateways.iter().flatten().next()));
-    let path = |url: Option<&url::Url>, usual: &str| {
-        let path = url.map(|url| url.path().trim_end_matches('/')).filter(|path| !path.is_empty());
-        path.unwrap_or(usual).to_owned()
-    };
-    Some(Places {
-        identity_provider: path(provider.as_ref(), "/IDP"),
-        gateway: path(gateway.as_ref(), "/API"),
-        named_host: provider.as_ref().and_then(url::Url::host_str).map(str::to_owned),
-        version: uris.product_version.as_deref().and_then(inventory::text),
-    })
 }

@@ -56,19 +56,19 @@ fn rule(status: u16) -> Rule {
 
 /// What becomes of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct BatchOutcome {
     /// The outcome of each item, in order.
     pub outcomes: Vec<Outcome>,
     /// What went wrong. If an item is sent again, the next request waits.
     pub error: Option<String>,
     /// How long it waits at least, if the service said so.
-    pub wait: Option<Duration>,
+    pub retry_after: Option<Duration>,
 }
 
-impl Verdict {
+impl BatchOutcome {
     /// The verdict on a batch without a response.
     pub fn failed(count: usize, error: String) -> Self {
-        Self { outcomes: vec![Outcome::Retry; count], error: Some(error), wait: None }
+        Self { outcomes: vec![Outcome::Retry; count], error: Some(error), retry_after: None }
     }
 
     /// Returns whether an item has this outcome.
@@ -78,19 +78,19 @@ impl Verdict {
 }
 
 /// Judges the response to a batch of `count` items.
-pub fn verdict(response: &Response, count: usize, now: DateTime<Utc>) -> Verdict {
-    let mut verdict = match response.status {
+pub fn judge(response: &Response, count: usize, now: DateTime<Utc>) -> BatchOutcome {
+    let mut judged = match response.status {
         206 => partial(response, count),
         status => {
             let (outcome, wait, meaning) = rule(status);
             let error = (outcome != Outcome::Accepted).then(|| format!("{meaning} (HTTP {status})"));
-            Verdict { outcomes: vec![outcome; count], error, wait }
+            BatchOutcome { outcomes: vec![outcome; count], error, retry_after: wait }
         }
     };
-    if verdict.has(Outcome::Retry) {
-        verdict.wait = verdict.wait.max(retry_after(response, now));
+    if judged.has(Outcome::Retry) {
+        judged.retry_after = judged.retry_after.max(retry_after(response, now));
     }
-    verdict
+    judged
 }
 
 /// The body of a partial response.
@@ -107,23 +107,23 @@ struct ItemError {
     status_code: u16,
 }
 
-fn partial(response: &Response, count: usize) -> Verdict {
+fn partial(response: &Response, count: usize) -> BatchOutcome {
     let report: Report = serde_json::from_slice(&response.body).unwrap_or_default();
-    let mut verdict = Verdict { outcomes: vec![Outcome::Accepted; count], error: None, wait: None };
+    let mut judged = BatchOutcome { outcomes: vec![Outcome::Accepted; count], error: None, retry_after: None };
     // One that makes no sense says nothing about the others.
     for ItemError { index, status_code } in report.errors.into_iter().filter_map(|one| serde_json::from_value(one).ok())
     {
         let (outcome, wait, meaning) = rule(status_code);
-        if let Some(old) = verdict.outcomes.get_mut(index)
+        if let Some(old) = judged.outcomes.get_mut(index)
             && outcome != Outcome::Accepted
         {
             // If an item is named twice, it is kept: one doubled event does less harm than a lost one.
             *old = if *old == Outcome::Retry { Outcome::Retry } else { outcome };
-            verdict.wait = verdict.wait.max(wait);
-            verdict.error = Some(format!("{meaning} (HTTP 206, item {status_code})"));
+            judged.retry_after = judged.retry_after.max(wait);
+            judged.error = Some(format!("{meaning} (HTTP 206, item {status_code})"));
         }
     }
-    verdict
+    judged
 }
 
 /// Reads `Retry-After`, which comes as seconds or as a date.
@@ -173,15 +173,15 @@ mod tests {
     #[test]
     fn d4_a_status_means_the_same_for_a_whole_response_and_for_an_item() {
         for (status, outcome) in TABLE {
-            let whole = verdict(&response(status, "", None), 2, Utc::now());
+            let whole = judge(&response(status, "", None), 2, Utc::now());
             assert_eq!(whole.outcomes, [outcome; 2], "{status}");
             assert_eq!(whole.error.is_none(), outcome == Accepted, "{status}");
             let body = format!(r#"{{"errors":[{{"index":1,"statusCode":{status}}}]}}"#);
-            let item = verdict(&response(206, &body, None), 3, Utc::now());
+            let item = judge(&response(206, &body, None), 3, Utc::now());
             assert_eq!(item.outcomes, [Accepted, outcome, Accepted], "{status}");
-            assert_eq!((item.error.is_none(), item.wait), (outcome == Accepted, whole.wait), "{status}");
+            assert_eq!((item.error.is_none(), item.retry_after), (outcome == Accepted, whole.retry_after), "{status}");
             let quota = matches!(status, 402 | 439).then_some(QUOTA_WAIT);
-            assert_eq!(whole.wait, quota, "{status}");
+            assert_eq!(whole.retry_after, quota, "{status}");
         }
     }
 
@@ -207,7 +207,7 @@ mod tests {
             ("", [Accepted; 3]),
         ];
         for (body, outcomes) in table {
-            assert_eq!(verdict(&response(206, body, None), 3, Utc::now()).outcomes, outcomes, "{body}");
+            assert_eq!(judge(&response(206, body, None), 3, Utc::now()).outcomes, outcomes, "{body}");
         }
     }
 
@@ -226,13 +226,13 @@ mod tests {
             (None, None),
         ];
         for (header, seconds) in table {
-            let wait = verdict(&response(429, "", header), 1, now).wait;
+            let wait = judge(&response(429, "", header), 1, now).retry_after;
             assert_eq!(wait, seconds.map(Duration::from_secs), "{header:?}");
         }
         for status in [402, 439] {
-            assert_eq!(verdict(&response(status, "", Some("5")), 1, now).wait, Some(QUOTA_WAIT));
-            assert_eq!(verdict(&response(status, "", Some("7200")), 1, now).wait, Some(2 * QUOTA_WAIT));
+            assert_eq!(judge(&response(status, "", Some("5")), 1, now).retry_after, Some(QUOTA_WAIT));
+            assert_eq!(judge(&response(status, "", Some("7200")), 1, now).retry_after, Some(2 * QUOTA_WAIT));
         }
-        assert_eq!(verdict(&response(200, "", Some("120")), 1, now).wait, None);
+        assert_eq!(judge(&response(200, "", Some("120")), 1, now).retry_after, None);
     }
 }
