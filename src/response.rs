@@ -1,83 +1,76 @@
-//! What a response means for each item of a request: one table for a whole response and for an item of a partial one (D4).
+//! What a response means for each item of a request. One table serves a whole response and an item of a partial one (D4).
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-/// Longest wait that the service can ask for.
+/// Longest wait that the service can ask for: a choice, so that a broken header does not end delivery for ever.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
-/// Least wait when a quota is used up: quotas are per day, so an hour is the least that makes sense.
+/// Shortest wait if a quota is used up. Quotas are per day, so trying sooner is pointless.
 const QUOTA_WAIT: Duration = Duration::from_secs(3600);
 
-/// A response, as far as it matters.
+/// The parts of a response that count. The headers are as received.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// HTTP status.
     pub status: u16,
-    /// The header `Retry-After`, as it came.
     pub retry_after: Option<String>,
-    /// The header `Location`, as it came.
     pub location: Option<String>,
-    /// The body, of bounded size.
+    /// Of bounded size.
     pub body: Vec<u8>,
 }
 
 /// What becomes of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The service has it.
     Accepted,
     /// It is sent again later.
     Retry,
-    /// It is refused for good.
+    /// It is refused for good, and deleted.
     Refused,
-    /// There is too much in the request.
+    /// The request is too large.
     TooLarge,
 }
 
 /// The outcome of a status, the least wait before the next request, and what the status means.
 type Rule = (Outcome, Option<Duration>, &'static str);
 
-/// The table of statuses.
 fn rule(status: u16) -> Rule {
     match status {
         200..=299 => (Outcome::Accepted, None, "accepted"),
         300..=399 => (Outcome::Retry, None, "the service sent a redirect that is not followed"),
-        // A captive portal or a proxy answers so as well.
+        // Retried, as a captive portal or a proxy answers so as well.
         401 | 403 => (Outcome::Retry, None, "the service, or something on the way to it, refused access"),
         402 | 439 => (Outcome::Retry, Some(QUOTA_WAIT), "the quota of the service is used up"),
         408 | 500 | 502 | 503 | 504 => (Outcome::Retry, None, "the service is temporarily unavailable"),
         413 => (Outcome::TooLarge, None, "the request is too large for the service"),
         429 => (Outcome::Retry, None, "the service is throttling requests"),
+        // 400, 404 and others: the same request would be refused again.
         _ => (Outcome::Refused, None, "the service refused events for good"),
     }
 }
 
-/// What becomes of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchOutcome {
-    /// The outcome of each item, in order.
+    /// Of each item, in order.
     pub outcomes: Vec<Outcome>,
-    /// What went wrong. If an item is sent again, the next request waits.
     pub error: Option<String>,
-    /// How long it waits at least, if the service said so.
+    /// Shortest wait before the next request, if the service asks for one.
     pub retry_after: Option<Duration>,
 }
 
 impl BatchOutcome {
-    /// The verdict on a batch without a response.
+    /// The outcome of a batch without a response.
     pub fn failed(count: usize, error: String) -> Self {
         Self { outcomes: vec![Outcome::Retry; count], error: Some(error), retry_after: None }
     }
 
-    /// Returns whether an item has this outcome.
     pub fn has(&self, outcome: Outcome) -> bool {
         self.outcomes.contains(&outcome)
     }
 }
 
-/// Judges the response to a batch of `count` items.
+/// Finds the outcome of a batch of `count` items.
 pub fn judge(response: &Response, count: usize, now: DateTime<Utc>) -> BatchOutcome {
     let mut judged = match response.status {
         206 => partial(response, count),
@@ -110,14 +103,14 @@ struct ItemError {
 fn partial(response: &Response, count: usize) -> BatchOutcome {
     let report: Report = serde_json::from_slice(&response.body).unwrap_or_default();
     let mut judged = BatchOutcome { outcomes: vec![Outcome::Accepted; count], error: None, retry_after: None };
-    // One that makes no sense says nothing about the others.
+    // An entry that cannot be read is ignored; the others count.
     for ItemError { index, status_code } in report.errors.into_iter().filter_map(|one| serde_json::from_value(one).ok())
     {
         let (outcome, wait, meaning) = rule(status_code);
         if let Some(old) = judged.outcomes.get_mut(index)
             && outcome != Outcome::Accepted
         {
-            // If an item is named twice, it is kept: one doubled event does less harm than a lost one.
+            // If an item is named twice, a retry wins: a duplicate does less harm than a lost event.
             *old = if *old == Outcome::Retry { Outcome::Retry } else { outcome };
             judged.retry_after = judged.retry_after.max(wait);
             judged.error = Some(format!("{meaning} (HTTP 206, item {status_code})"));
