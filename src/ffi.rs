@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::event::UserType;
 use crate::paths::Paths;
 use crate::proxy::ProxyChoice;
-use crate::session::{Change, Connection, HostFacts, Session, UsageDataPolicy};
+use crate::session::{Change, ConnectionFacts, HostFacts, Session, UsageDataPolicy};
 use crate::vms::{BasicUser, Credential, Logon};
 use crate::{connections, sender};
 
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn init_session(info: *const VmsSessionInfo) -> i32 {
             let paths = Paths::of_current_user(&environment);
             Session::start(facts, environment, paths).map(Arc::new)
         };
-        Ok(status(SESSION.get_or_try_init(start)?.started()))
+        Ok(status(SESSION.get_or_try_init(start)?.record_session_start()))
     })
 }
 
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn on_connect(info: *const VmsConnectionInfo, connection: 
         not_null(connection, "connection")?;
         // SAFETY: as the caller promised.
         let info = unsafe { record(info, "info") }?;
-        let facts = Connection {
+        let facts = ConnectionFacts {
             // SAFETY: as the caller promised, for each of the strings.
             site: site(&unsafe { required(info.site_id, "site_id") }?)?,
             user_type: user_type(info.user_type)?,

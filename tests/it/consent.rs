@@ -13,9 +13,9 @@ use vms_telemetry::environment::Environment;
 use vms_telemetry::event::Event;
 use vms_telemetry::files::{self, LockMode};
 use vms_telemetry::paths::Paths;
+use vms_telemetry::response::Response;
 use vms_telemetry::session::{Change, HostFacts, Outcome, Session, UsageDataPolicy};
 use vms_telemetry::transport::{NoResponse, PostEvents};
-use vms_telemetry::verdict::Response;
 use vms_telemetry::{settings, spool};
 
 /// D8: nothing is pending any more, so there is nothing to wait for.
@@ -124,7 +124,7 @@ fn keeping(home: &Home, variables: &[(&str, &str)]) -> Session {
     let facts = HostFacts { assembly_version: "1".to_owned(), names_proxy: true, ..HostFacts::default() };
     let environment = Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())));
     let session = Session::start(facts, environment, Ok(home.paths())).unwrap();
-    session.started();
+    session.record_session_start();
     session
 }
 

@@ -137,7 +137,7 @@ fn attempt_at_once(delivery: &TestDelivery) -> Next {
     forget_failures(delivery);
     match delivery.attempt(&mut real_network(delivery), chrono::Utc::now) {
         // Another thread of this test is deleting the file that this one replaces.
-        Err(_) if cfg!(windows) => Next::At(chrono::Utc::now()),
+        Err(_) if cfg!(windows) => Next::RetryAt(chrono::Utc::now()),
         outcome => outcome.unwrap(),
     }
 }

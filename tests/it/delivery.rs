@@ -20,12 +20,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use vms_collector::{Collector, Reply, RetryAfter, black_hole, closed_port};
 use vms_telemetry::delivery::{Delivery, Next, RetryState};
 use vms_telemetry::event::timestamp;
-use vms_telemetry::gate::{Closed, Gate};
+use vms_telemetry::gate::{Gate, NoConsent};
 use vms_telemetry::proxy::ProxyChoice;
+use vms_telemetry::response::Response;
 use vms_telemetry::session::{Change, UsageDataPolicy};
 use vms_telemetry::spool::{BYTE_LIMIT, EVENT_LIMIT};
 use vms_telemetry::transport::{Https, NoResponse, PostEvents};
-use vms_telemetry::verdict::Response;
 
 /// What is left after one attempt with three events, and what the user can see of it.
 struct Left {
@@ -48,7 +48,7 @@ fn attempt(replies: &[Reply]) -> Left {
     let next = delivery.attempt(&mut real_network(&delivery), || now).unwrap();
     let wait = match next {
         Next::Idle => None,
-        Next::At(time) => Some((time - now).num_seconds() + 1),
+        Next::RetryAt(time) => Some((time - now).num_seconds() + 1),
     };
     Left {
         pending: delivery.spool.entries().unwrap().len(),
@@ -74,7 +74,7 @@ fn pending(delivery: &Delivery) -> usize {
 /// Makes an attempt that has to be repeated, and returns when.
 fn attempt_fails(delivery: &TestDelivery, network: &mut dyn PostEvents, now: DateTime<Utc>) -> DateTime<Utc> {
     match delivery.attempt(network, || now).unwrap() {
-        Next::At(time) => time,
+        Next::RetryAt(time) => time,
         Next::Idle => panic!("the attempt has not failed"),
     }
 }
@@ -131,7 +131,7 @@ fn d4_d7_a_back_off_begins_when_the_request_ended() {
     let delivery = delivery(&home, &format!("InstrumentationKey={};IngestionEndpoint=http://127.0.0.1:1/", key()));
     put(&delivery, 250, now.get());
     let mut service = Slow { now: &now, responses: vec![503, 200, 200] };
-    let Next::At(time) = delivery.attempt(&mut service, || now.get()).unwrap() else { panic!("it must wait") };
+    let Next::RetryAt(time) = delivery.attempt(&mut service, || now.get()).unwrap() else { panic!("it must wait") };
     assert_eq!((time - now.get()).num_seconds() + 1, 30);
     assert_eq!(delivery.spool.entries().unwrap().len(), 50);
 }
@@ -357,7 +357,7 @@ fn d4_a_redirection_is_remembered_only_if_it_accepted_events_and_forgotten_when_
         let (mut network, now) = (real_network(&delivery), Utc::now());
         put(&delivery, 1, now);
         let next = match delivery.attempt(&mut network, || now).unwrap() {
-            Next::At(time) => time,
+            Next::RetryAt(time) => time,
             // A permanent refusal drops the event, and the redirection with it.
             Next::Idle => now,
         };
@@ -377,7 +377,7 @@ fn d4_a_redirection_is_remembered_only_if_it_accepted_events_and_forgotten_when_
     let (mut network, mut now) = (real_network(&delivery), Utc::now());
     for requests in [(1, 1), (1, 2), (1, 3), (2, 3)] {
         put(&delivery, 1, now);
-        if let Next::At(time) = delivery.attempt(&mut network, || now).unwrap() {
+        if let Next::RetryAt(time) = delivery.attempt(&mut network, || now).unwrap() {
             now = time;
         }
         assert_eq!((first.requests(), second.requests()), requests);
@@ -410,7 +410,7 @@ fn d4_all_redirections_of_a_request_share_one_deadline() {
     put(&delivery, 1, Utc::now());
     // Not as `TestDelivery` does: in 15 seconds others start processes.
     let next = Delivery::attempt(&delivery, &mut real_network(&delivery), Utc::now).unwrap();
-    assert!(matches!(next, Next::At(_)), "the attempt failed");
+    assert!(matches!(next, Next::RetryAt(_)), "the attempt failed");
     assert_eq!(delivery.retry_state().last_failure.as_deref(), Some("no response came in time"));
     let requests = requests.load(Ordering::SeqCst);
     assert!((1..=4).contains(&requests), "{requests}");
@@ -522,7 +522,7 @@ fn d5_c10_consent_that_is_withdrawn_while_the_server_is_reached_sends_no_byte() 
             if asked.fetch_add(1, Ordering::SeqCst) == asked_before {
                 std::fs::write(&settings, OPT_OUT).unwrap();
             }
-            consent.permit()
+            consent.guard()
         });
         let mut network = Https::new(delivery.destination.endpoint.clone(), None, gate);
         assert_eq!(delivery.attempt(&mut network, Utc::now).unwrap(), Next::Idle);
@@ -540,8 +540,8 @@ fn d5_c10_consent_that_becomes_unsure_while_the_server_is_reached_sends_no_byte_
         put(&delivery, 1, Utc::now());
         let (consent, asked) = (delivery.consent.clone(), AtomicUsize::new(0));
         let gate = Gate::new(move || match asked.fetch_add(1, Ordering::SeqCst) == asked_before {
-            true => Err(Closed::Postponed("unsure".to_owned())),
-            false => consent.permit(),
+            true => Err(NoConsent::Postponed("unsure".to_owned())),
+            false => consent.guard(),
         });
         let mut network = Https::new(delivery.destination.endpoint.clone(), None, gate);
         let now = Utc::now();
@@ -706,7 +706,7 @@ fn d6_d2_a_site_off_the_network_for_ninety_days_loses_nothing() {
     }
     let mut transport = real_network(&delivery);
     let mut now = end;
-    while let Next::At(time) = delivery.attempt(&mut transport, || now).unwrap() {
+    while let Next::RetryAt(time) = delivery.attempt(&mut transport, || now).unwrap() {
         now = time;
     }
     let received = arrived(&collector, &key, recorded.len());

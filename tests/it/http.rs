@@ -11,7 +11,7 @@ use std::time::Duration;
 use ureq::{Agent, Proxy};
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
-use vms_telemetry::gate::{Closed, Gate};
+use vms_telemetry::gate::{Gate, NoConsent};
 use vms_telemetry::http::{Description, Kind, Settings, agent, describe};
 
 fn settings(proxy: Option<&str>) -> Settings {
@@ -152,7 +152,7 @@ fn asked(open: usize) -> (Agent, Arc<AtomicUsize>) {
         if count.fetch_add(1, Ordering::SeqCst) < open {
             Ok(tempfile::tempfile().unwrap())
         } else {
-            Err(Closed::Withdrawn)
+            Err(NoConsent::Withdrawn)
         }
     });
     (agent(Settings { gate: Some(gate), skips_certificate_check: true, ..settings(None) }), asked)
@@ -164,7 +164,7 @@ fn c10_x2_nothing_leaves_without_consent() {
     let tls = Authority::new().unwrap().server(Leaf::Good).unwrap();
     let collector = Collector::builder().tls(tls).start().unwrap();
     let is_closed = |agent: &Agent| match agent.get(collector.url()).call() {
-        Err(ureq::Error::Other(reason)) => reason.downcast_ref::<Closed>() == Some(&Closed::Withdrawn),
+        Err(ureq::Error::Other(reason)) => reason.downcast_ref::<NoConsent>() == Some(&NoConsent::Withdrawn),
         other => panic!("{other:?}"),
     };
     let (agent, _) = asked(0);

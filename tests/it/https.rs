@@ -13,7 +13,7 @@ use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
 use vms_telemetry::consent::Consent;
 use vms_telemetry::environment::Environment;
-use vms_telemetry::gate::{Closed, Gate};
+use vms_telemetry::gate::{Gate, NoConsent};
 use vms_telemetry::transport::{Https, NoResponse, PostEvents};
 
 /// Makes an authority. Wine wants a revocation list that it can read without a network.
@@ -269,11 +269,11 @@ fn c10_x2_an_opt_out_while_the_connection_is_made_lets_no_byte_out() {
                 assert_eq!(consent.opt_out(None, || Ok(())).unwrap(), None);
                 sender.send(stream).unwrap();
             }
-            consent.permit()
+            consent.guard()
         });
         let mut service = Https::new(endpoint, None, gate);
         let outcome = service.post(b"{}");
-        assert!(matches!(outcome, Err(NoResponse::Closed(Closed::Withdrawn))), "{outcome:?}");
+        assert!(matches!(outcome, Err(NoResponse::NoConsent(NoConsent::Withdrawn))), "{outcome:?}");
         let mut stream = accepted.try_recv().expect("the connection was made");
         drop(service);
         stream.set_nonblocking(false).unwrap();

@@ -28,7 +28,7 @@ fn live_in(root: &Path) {
         ..HostFacts::default()
     };
     let session = Session::start(facts, Environment::default(), Ok(paths.clone())).unwrap();
-    session.started();
+    session.record_session_start();
     session.set_config(Change { log: Some(true), ..Change::default() }).unwrap();
     session.connect(&connection(UsageDataPolicy::On)).unwrap();
     arrived(&collector, &key, 2);

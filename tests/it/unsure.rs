@@ -13,8 +13,8 @@ use vms_collector::{Collector, Reply, RetryAfter};
 use vms_telemetry::abi;
 use vms_telemetry::consent::Verdict;
 use vms_telemetry::delivery::Next;
+use vms_telemetry::response::Response;
 use vms_telemetry::transport::{NoResponse, PostEvents};
-use vms_telemetry::verdict::Response;
 
 const OPT_IN: &str = "{\n  \"Other\": { \"Key\": [1, 2, 3] },\n  \"ApplicationInsights\": { \"Enabled\": true }\n}\n";
 
@@ -98,7 +98,9 @@ fn f5_pending_events_outlive_each_way_in_which_settings_cannot_be_read() {
             let decision = delivery.consent.decide().telemetry;
             assert_eq!((decision.verdict, decision.purges), (Verdict::Unsure, false), "{way}");
             assert!(decision.reason.contains(part), "{way}: {}", decision.reason);
-            let Next::At(time) = delivery.attempt(&mut network, || now).unwrap() else { panic!("{way}: given up") };
+            let Next::RetryAt(time) = delivery.attempt(&mut network, || now).unwrap() else {
+                panic!("{way}: given up")
+            };
             assert_eq!((time - now, home.files()), (TimeDelta::seconds(10), files.clone()), "{way}");
             now = time;
         }
@@ -209,7 +211,7 @@ fn f5_settings_that_are_rewritten_all_the_time_cost_no_event() {
         let (mut unsure, most) = (0, if cfg!(windows) { 200 } else { 20_000 });
         for attempt in 0..most {
             let before = network.0;
-            let Next::At(time) = delivery.attempt(&mut network, || now).unwrap() else { panic!("given up") };
+            let Next::RetryAt(time) = delivery.attempt(&mut network, || now).unwrap() else { panic!("given up") };
             unsure += usize::from(network.0 == before);
             assert_eq!(delivery.spool.entries().unwrap().len(), 1);
             now = time;

@@ -19,7 +19,7 @@ use vms_telemetry::error::Result;
 use vms_telemetry::event::{Event, Fields, NewSession, UserType};
 use vms_telemetry::gate::Gate;
 use vms_telemetry::paths::Paths;
-use vms_telemetry::session::{Connection, HostFacts, Session, UsageDataPolicy};
+use vms_telemetry::session::{ConnectionFacts, HostFacts, Session, UsageDataPolicy};
 use vms_telemetry::spool::{Entry, Spool};
 use vms_telemetry::transport::{Https, PostEvents};
 use vms_telemetry::vms::Counts;
@@ -95,7 +95,7 @@ impl Home {
         };
         let environment = Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())));
         let session = Session::start(facts, environment, Ok(self.paths())).unwrap();
-        session.started();
+        session.record_session_start();
         session
     }
 
@@ -119,8 +119,8 @@ impl Home {
 }
 
 /// The facts of a connection that does not exist.
-pub fn connection(policy: UsageDataPolicy) -> Connection {
-    Connection {
+pub fn connection(policy: UsageDataPolicy) -> ConnectionFacts {
+    ConnectionFacts {
         site: "dddddddd-0000-4000-8000-00000000000d".parse().unwrap(),
         user_type: UserType::WindowsUser,
         is_oauth: Some(true),
@@ -173,7 +173,7 @@ impl TestDelivery {
 /// The real network, behind the real gate.
 pub fn real_network(delivery: &Delivery) -> Https {
     let consent = delivery.consent.clone();
-    Https::new(delivery.destination.endpoint.clone(), None, Gate::new(move || consent.permit()))
+    Https::new(delivery.destination.endpoint.clone(), None, Gate::new(move || consent.guard()))
 }
 
 /// Waits until `count` events of `key` arrived; fails the test when they do not.

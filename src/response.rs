@@ -1,96 +1,89 @@
-//! What a response means for each item of a request: one table for a whole response and for an item of a partial one (D4).
+//! What a response means for each item of a request. One table serves a whole response and an item of a partial one (D4).
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-/// Longest wait that the service can ask for.
+/// Longest wait that the service can ask for: a choice, so that a broken header does not end delivery for ever.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
-/// Least wait when a quota is used up: quotas are per day, so an hour is the least that makes sense.
+/// Shortest wait if a quota is used up. Quotas are per day, so trying sooner is pointless.
 const QUOTA_WAIT: Duration = Duration::from_secs(3600);
 
-/// A response, as far as it matters.
+/// The parts of a response that count. The headers are as received.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// HTTP status.
     pub status: u16,
-    /// The header `Retry-After`, as it came.
     pub retry_after: Option<String>,
-    /// The header `Location`, as it came.
     pub location: Option<String>,
-    /// The body, of bounded size.
+    /// Of bounded size.
     pub body: Vec<u8>,
 }
 
 /// What becomes of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The service has it.
     Accepted,
     /// It is sent again later.
     Retry,
-    /// It is refused for good.
+    /// It is refused for good, and deleted.
     Refused,
-    /// There is too much in the request.
+    /// The request is too large.
     TooLarge,
 }
 
 /// The outcome of a status, the least wait before the next request, and what the status means.
 type Rule = (Outcome, Option<Duration>, &'static str);
 
-/// The table of statuses.
 fn rule(status: u16) -> Rule {
     match status {
         200..=299 => (Outcome::Accepted, None, "accepted"),
         300..=399 => (Outcome::Retry, None, "the service sent a redirect that is not followed"),
-        // A captive portal or a proxy answers so as well.
+        // Retried, as a captive portal or a proxy answers so as well.
         401 | 403 => (Outcome::Retry, None, "the service, or something on the way to it, refused access"),
         402 | 439 => (Outcome::Retry, Some(QUOTA_WAIT), "the quota of the service is used up"),
         408 | 500 | 502 | 503 | 504 => (Outcome::Retry, None, "the service is temporarily unavailable"),
         413 => (Outcome::TooLarge, None, "the request is too large for the service"),
         429 => (Outcome::Retry, None, "the service is throttling requests"),
+        // 400, 404 and others: the same request would be refused again.
         _ => (Outcome::Refused, None, "the service refused events for good"),
     }
 }
 
-/// What becomes of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The outcome of each item, in order.
+pub struct BatchOutcome {
+    /// Of each item, in order.
     pub outcomes: Vec<Outcome>,
-    /// What went wrong. If an item is sent again, the next request waits.
     pub error: Option<String>,
-    /// How long it waits at least, if the service said so.
-    pub wait: Option<Duration>,
+    /// Shortest wait before the next request, if the service asks for one.
+    pub retry_after: Option<Duration>,
 }
 
-impl Verdict {
-    /// The verdict on a batch without a response.
+impl BatchOutcome {
+    /// The outcome of a batch without a response.
     pub fn failed(count: usize, error: String) -> Self {
-        Self { outcomes: vec![Outcome::Retry; count], error: Some(error), wait: None }
+        Self { outcomes: vec![Outcome::Retry; count], error: Some(error), retry_after: None }
     }
 
-    /// Returns whether an item has this outcome.
     pub fn has(&self, outcome: Outcome) -> bool {
         self.outcomes.contains(&outcome)
     }
 }
 
-/// Judges the response to a batch of `count` items.
-pub fn verdict(response: &Response, count: usize, now: DateTime<Utc>) -> Verdict {
-    let mut verdict = match response.status {
+/// Finds the outcome of a batch of `count` items.
+pub fn judge(response: &Response, count: usize, now: DateTime<Utc>) -> BatchOutcome {
+    let mut judged = match response.status {
         206 => partial(response, count),
         status => {
             let (outcome, wait, meaning) = rule(status);
             let error = (outcome != Outcome::Accepted).then(|| format!("{meaning} (HTTP {status})"));
-            Verdict { outcomes: vec![outcome; count], error, wait }
+            BatchOutcome { outcomes: vec![outcome; count], error, retry_after: wait }
         }
     };
-    if verdict.has(Outcome::Retry) {
-        verdict.wait = verdict.wait.max(retry_after(response, now));
+    if judged.has(Outcome::Retry) {
+        judged.retry_after = judged.retry_after.max(retry_after(response, now));
     }
-    verdict
+    judged
 }
 
 /// The body of a partial response.
@@ -107,23 +100,23 @@ struct ItemError {
     status_code: u16,
 }
 
-fn partial(response: &Response, count: usize) -> Verdict {
+fn partial(response: &Response, count: usize) -> BatchOutcome {
     let report: Report = serde_json::from_slice(&response.body).unwrap_or_default();
-    let mut verdict = Verdict { outcomes: vec![Outcome::Accepted; count], error: None, wait: None };
-    // One that makes no sense says nothing about the others.
+    let mut judged = BatchOutcome { outcomes: vec![Outcome::Accepted; count], error: None, retry_after: None };
+    // An entry that cannot be read is ignored; the others count.
     for ItemError { index, status_code } in report.errors.into_iter().filter_map(|one| serde_json::from_value(one).ok())
     {
         let (outcome, wait, meaning) = rule(status_code);
-        if let Some(old) = verdict.outcomes.get_mut(index)
+        if let Some(old) = judged.outcomes.get_mut(index)
             && outcome != Outcome::Accepted
         {
-            // If an item is named twice, it is kept: one doubled event does less harm than a lost one.
+            // If an item is named twice, a retry wins: a duplicate does less harm than a lost event.
             *old = if *old == Outcome::Retry { Outcome::Retry } else { outcome };
-            verdict.wait = verdict.wait.max(wait);
-            verdict.error = Some(format!("{meaning} (HTTP 206, item {status_code})"));
+            judged.retry_after = judged.retry_after.max(wait);
+            judged.error = Some(format!("{meaning} (HTTP 206, item {status_code})"));
         }
     }
-    verdict
+    judged
 }
 
 /// Reads `Retry-After`, which comes as seconds or as a date.
@@ -173,15 +166,15 @@ mod tests {
     #[test]
     fn d4_a_status_means_the_same_for_a_whole_response_and_for_an_item() {
         for (status, outcome) in TABLE {
-            let whole = verdict(&response(status, "", None), 2, Utc::now());
+            let whole = judge(&response(status, "", None), 2, Utc::now());
             assert_eq!(whole.outcomes, [outcome; 2], "{status}");
             assert_eq!(whole.error.is_none(), outcome == Accepted, "{status}");
             let body = format!(r#"{{"errors":[{{"index":1,"statusCode":{status}}}]}}"#);
-            let item = verdict(&response(206, &body, None), 3, Utc::now());
+            let item = judge(&response(206, &body, None), 3, Utc::now());
             assert_eq!(item.outcomes, [Accepted, outcome, Accepted], "{status}");
-            assert_eq!((item.error.is_none(), item.wait), (outcome == Accepted, whole.wait), "{status}");
+            assert_eq!((item.error.is_none(), item.retry_after), (outcome == Accepted, whole.retry_after), "{status}");
             let quota = matches!(status, 402 | 439).then_some(QUOTA_WAIT);
-            assert_eq!(whole.wait, quota, "{status}");
+            assert_eq!(whole.retry_after, quota, "{status}");
         }
     }
 
@@ -207,7 +200,7 @@ mod tests {
             ("", [Accepted; 3]),
         ];
         for (body, outcomes) in table {
-            assert_eq!(verdict(&response(206, body, None), 3, Utc::now()).outcomes, outcomes, "{body}");
+            assert_eq!(judge(&response(206, body, None), 3, Utc::now()).outcomes, outcomes, "{body}");
         }
     }
 
@@ -226,13 +219,13 @@ mod tests {
             (None, None),
         ];
         for (header, seconds) in table {
-            let wait = verdict(&response(429, "", header), 1, now).wait;
+            let wait = judge(&response(429, "", header), 1, now).retry_after;
             assert_eq!(wait, seconds.map(Duration::from_secs), "{header:?}");
         }
         for status in [402, 439] {
-            assert_eq!(verdict(&response(status, "", Some("5")), 1, now).wait, Some(QUOTA_WAIT));
-            assert_eq!(verdict(&response(status, "", Some("7200")), 1, now).wait, Some(2 * QUOTA_WAIT));
+            assert_eq!(judge(&response(status, "", Some("5")), 1, now).retry_after, Some(QUOTA_WAIT));
+            assert_eq!(judge(&response(status, "", Some("7200")), 1, now).retry_after, Some(2 * QUOTA_WAIT));
         }
-        assert_eq!(verdict(&response(200, "", Some("120")), 1, now).wait, None);
+        assert_eq!(judge(&response(200, "", Some("120")), 1, now).retry_after, None);
     }
 }
