@@ -177,10 +177,9 @@ FIELDS
 ";
 
 const SECTION_IMPORT: &str = "
-    PowerShell imports the module in more cases than Import-Module: when you
-    run one of its commands, when you name one to Get-Help or Get-Command, and
-    when you complete a parameter of one with the Tab key. The first import in
-    a process records NewSession.
+    PowerShell also imports the module when you run one of its commands, when
+    you name one to Get-Help or Get-Command, and when you complete a parameter
+    of one with the Tab key. The first import in a process records NewSession.
 
     To fill NewVmsSession, Connect-Vms reads the site, the product, the child
     sites, the usage data option and lists of devices from the VMS. It does
