@@ -7,8 +7,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::tools::{Outcome, both, cargo, copy, copy_folder, dotnet, output, root, run, runtime_identifier};
-use crate::{fields, header, windows};
+use crate::tools::{Outcome, both, cargo, copy, copy_folder, dotnet, output, root, run, runtime_identifier, write};
+use crate::{fields, header, help, windows};
 
 /// The assembly of the PowerShell module.
 const MODULE_ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
@@ -102,6 +102,7 @@ fn module(natives: &[Option<&PathBuf>]) -> Outcome<PathBuf> {
     let folder = root().join("out/modules/VmsTelemetry");
     clear(&folder)?;
     copy_folder(&root().join("powershell/module"), &folder)?;
+    write(&folder.join("en-US").join(format!("{MODULE_ASSEMBLY}.dll-Help.xml")), &help::maml()?)?;
     let assembly = format!("{MODULE_ASSEMBLY}.dll");
     copy(&artifacts(MODULE_ASSEMBLY).join(&assembly), &folder.join(&assembly))?;
     for native in natives.iter().flatten() {

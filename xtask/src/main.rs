@@ -9,6 +9,7 @@ mod clauses;
 mod demo;
 mod fields;
 mod header;
+mod help;
 mod package;
 mod test;
 mod tools;

@@ -115,6 +115,13 @@ pub fn write_if_changed(path: &str, content: &[u8]) -> Outcome<bool> {
     fs::write(&file, content).map(|()| true).map_err(|error| format!("{path} cannot be written: {error}"))
 }
 
+/// Writes a file, creating its folder.
+pub fn write(path: &Path, content: &[u8]) -> Outcome<()> {
+    let words = |error| format!("{} cannot be written: {error}", path.display());
+    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(words)?;
+    fs::write(path, content).map_err(words)
+}
+
 /// Copies a file, creating its folder.
 pub fn copy(from: &Path, to: &Path) -> Outcome<()> {
     let words = |error| format!("{} cannot be copied to {}: {error}", from.display(), to.display());
