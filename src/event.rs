@@ -88,7 +88,7 @@ pub struct NewVmsSession {
     /// ProductVersion of the module's assembly
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub AssemblyVersion: Option<Version>,
-    /// random id that stands for the site, from `site-….uuid`
+    /// random id of the site, from `site-….uuid`
     pub SiteId: Uuid,
     /// child sites
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +127,7 @@ pub struct CloseVmsSession {
     pub uuid: Uuid,
     /// random id of this session (one process)
     pub SessionId: Uuid,
-    /// random id that stands for the site, from `site-….uuid`
+    /// random id of the site, from `site-….uuid`
     pub SiteId: Uuid,
     /// seconds that the connection lasted
     pub ConnectionDuration: Seconds,
@@ -162,8 +162,8 @@ pub enum UserType {
 #[serde(try_from = "String")]
 pub struct Version(String);
 
-/// The name of a product, an operating system or a framework: at most 128 printable characters, without `\`, `/` (except in
-/// "GNU/Linux"), `@` and `:`, and without an IP address or a GUID.
+/// The name of a product, an operating system or a framework: at most 128 printable characters. It has no `\`, `/` (except in
+/// "GNU/Linux"), `@` or `:`, and no IP address or GUID in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Name(String);
