@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use loopback::{Answer, repeat};
 
-use crate::answer::{Answer, Manner};
 use crate::verdict::Verdict;
+
+/// Far more than a client should ever read, yet an end for one that does.
+const FLOOD: usize = 64 * 1024 * 1024;
 
 /// What the collector does with one request to a track path.
 ///
@@ -84,28 +87,32 @@ impl Reply {
 
     /// Changes what was judged as usual into what this reply makes of it, and answers that.
     pub(crate) fn apply(&self, mut verdict: Verdict, now: DateTime<Utc>) -> (Verdict, Answer) {
-        let mut manner = Manner::Whole;
         match self {
-            Self::Normal => {}
             Self::Status(status) | Self::RetryAfter(status, _) | Self::Body(status, _) | Self::Redirect(status, _) => {
                 verdict.decide(*status)
             }
             Self::Partial(items) => verdict.refuse(items),
-            Self::Truncated => manner = Manner::Truncated,
-            Self::Slow(pause) => manner = Manner::Slow(*pause),
-            Self::OversizedBody => manner = Manner::Padded,
-            Self::Lost => (verdict.status, manner) = (0, Manner::Nothing),
-            Self::Silent | Self::Drop => manner = verdict.ignore(Manner::Nothing),
-            Self::Garbage => manner = verdict.ignore(Manner::Garbage),
-            Self::EndlessHead => manner = verdict.ignore(Manner::EndlessHead),
+            Self::Lost => verdict.status = 0,
+            Self::Silent | Self::Drop | Self::Garbage | Self::EndlessHead => verdict.ignore(),
+            Self::Normal | Self::Truncated | Self::Slow(_) | Self::OversizedBody => {}
             Self::Hold(then) => return then.apply(verdict, now),
         }
-        let mut answer = verdict.answer();
-        answer.manner = manner;
+        let answer = verdict.answer();
         let answer = match self {
-            Self::RetryAfter(_, when) => answer.with("Retry-After", &when.value(now)),
+            Self::RetryAfter(_, when) => answer.with("Retry-After", when.value(now)),
             Self::Redirect(_, url) => answer.with("Location", url),
-            Self::Body(status, text) => Answer::new(*status, "text/html; charset=utf-8", text.clone().into_bytes()),
+            Self::Body(status, text) => Answer::text(*status, "text/html; charset=utf-8", text.as_str()),
+            Self::Truncated => answer.truncated(),
+            Self::Slow(pause) => answer.slowly(*pause),
+            Self::OversizedBody => answer.padded(FLOOD),
+            Self::Lost | Self::Silent | Self::Drop => answer.cut(0),
+            Self::Garbage => {
+                Answer::raw(Box::new(|stream| stream.write_all(b"\x00\x15\x03\xff what HTTP is not \x1b\x7f\r\n\r\n")))
+            }
+            Self::EndlessHead => Answer::raw(Box::new(|stream| {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+                repeat("X-Filler: more and more and more and more and more and more\r\n", FLOOD as u64, stream)
+            })),
             _ => answer,
         };
         (verdict, answer)
