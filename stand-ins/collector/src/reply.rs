@@ -24,8 +24,6 @@ pub enum Reply {
     Status(u16),
     /// As [`Reply::Status`], with a `Retry-After` header.
     RetryAfter(u16, RetryAfter),
-    /// As [`Reply::Status`], with this text as the body: a login page, an answer that names no or nonsensical items.
-    Body(u16, String),
     /// Answers 206 and refuses the items at these indexes, each with its own status; the others are taken as usual. An index
     /// behind the last item stands in the answer all the same.
     Partial(Vec<(usize, u16)>),
@@ -58,8 +56,6 @@ pub enum Reply {
 pub enum RetryAfter {
     /// This many seconds.
     Seconds(u64),
-    /// This date.
-    Date(DateTime<Utc>),
     /// The date this many seconds after the request.
     DateIn(u32),
     /// This text, for what is neither.
@@ -68,11 +64,11 @@ pub enum RetryAfter {
 
 impl RetryAfter {
     fn value(&self, now: DateTime<Utc>) -> String {
-        let date = |date: DateTime<Utc>| date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         match self {
             Self::Seconds(seconds) => seconds.to_string(),
-            Self::Date(moment) => date(*moment),
-            Self::DateIn(seconds) => date(now + TimeDelta::seconds(i64::from(*seconds))),
+            Self::DateIn(seconds) => {
+                (now + TimeDelta::seconds(i64::from(*seconds))).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+            }
             Self::Text(text) => text.clone(),
         }
     }
@@ -88,9 +84,7 @@ impl Reply {
     /// Changes what was judged as usual into what this reply makes of it, and answers that.
     pub(crate) fn apply(&self, mut verdict: Verdict, now: DateTime<Utc>) -> (Verdict, Answer) {
         match self {
-            Self::Status(status) | Self::RetryAfter(status, _) | Self::Body(status, _) | Self::Redirect(status, _) => {
-                verdict.decide(*status)
-            }
+            Self::Status(status) | Self::RetryAfter(status, _) | Self::Redirect(status, _) => verdict.decide(*status),
             Self::Partial(items) => verdict.refuse(items),
             Self::Lost => verdict.status = 0,
             Self::Silent | Self::Drop | Self::Garbage | Self::EndlessHead => verdict.ignore(),
@@ -101,7 +95,6 @@ impl Reply {
         let answer = match self {
             Self::RetryAfter(_, when) => answer.with("Retry-After", when.value(now)),
             Self::Redirect(_, url) => answer.with("Location", url),
-            Self::Body(status, text) => Answer::text(*status, "text/html; charset=utf-8", text.as_str()),
             Self::Truncated => answer.truncated(),
             Self::Slow(pause) => answer.slowly(*pause),
             Self::OversizedBody => answer.padded(FLOOD),
@@ -128,7 +121,6 @@ mod tests {
         let now: DateTime<Utc> = "2026-11-24T12:00:00.75Z".parse().unwrap();
         for (value, text) in [
             (RetryAfter::Seconds(120), "120"),
-            (RetryAfter::Date("2027-02-01T08:09:07Z".parse().unwrap()), "Mon, 01 Feb 2027 08:09:07 GMT"),
             (RetryAfter::DateIn(43_200), "Wed, 25 Nov 2026 00:00:00 GMT"),
             (RetryAfter::DateIn(u32::MAX), "Fri, 31 Dec 2162 18:28:15 GMT"),
             (RetryAfter::Text("soon".to_owned()), "soon"),

@@ -3,21 +3,38 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use loopback::{Answer, Request};
+use loopback::{Answer, Journal, Request, Service};
 
 use crate::envelope::is_guid;
 use crate::ingest::judge;
 use crate::reply::Reply;
 use crate::script::{Script, ScriptError};
-use crate::store::Store;
+use crate::store::{Entries, Store};
 use crate::verdict::refusal;
 
 /// Longest wait, and the one without a `timeout`.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 
+impl Service for Store {
+    type Entries = Entries;
+    type Connection = ();
+
+    fn journal(&self) -> &Journal<Entries> {
+        &self.0
+    }
+
+    fn answer(&self, request: &Request, (): &mut ()) -> Answer {
+        answer(request, self)
+    }
+
+    fn refuse(&self, status: u16, rule: &str) -> Answer {
+        refusal(status, rule)
+    }
+}
+
 /// Does what the request is for, and returns its answer.
-pub(crate) fn answer(request: &Request, store: &Store) -> Answer {
+fn answer(request: &Request, store: &Store) -> Answer {
     type Route = fn(&Request, &Store) -> Result<Answer, String>;
     let (allowed, route): (_, Route) = match request.path.as_str() {
         "/v2/track" | "/v2.1/track" => ("POST", |request, store| Ok(track(request, store))),

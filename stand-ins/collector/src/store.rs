@@ -5,13 +5,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use loopback::{Answer, Journal, Request, Service};
+use loopback::{Journal, Request};
 
 use crate::received::Received;
 use crate::reply::Reply;
-use crate::routes;
 use crate::script::{Plan, Script};
-use crate::verdict::{Verdict, refusal};
+use crate::verdict::Verdict;
 
 /// Called with each item, under the store's lock.
 pub(crate) type Observer = Box<dyn FnMut(&Received) + Send>;
@@ -36,23 +35,6 @@ impl Entries {
 /// Tells whether the key is the wanted one; `None` wants any.
 fn is(wanted: Option<&str>, ikey: &str) -> bool {
     wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(ikey))
-}
-
-impl Service for Store {
-    type Entries = Entries;
-    type Connection = ();
-
-    fn journal(&self) -> &Journal<Entries> {
-        &self.0
-    }
-
-    fn answer(&self, request: &Request, (): &mut ()) -> Answer {
-        routes::answer(request, self)
-    }
-
-    fn refuse(&self, status: u16, rule: &str) -> Answer {
-        refusal(status, rule)
-    }
 }
 
 impl Store {

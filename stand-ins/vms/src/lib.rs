@@ -61,7 +61,7 @@ impl DemoVms {
     /// Starts a VMS, over HTTPS if the configuration names a kind of certificate.
     ///
     /// # Errors
-    /// The port is taken, the site is too large, a token's user is not a user, or no thread can be started.
+    /// The port is taken, the site is too large, or no thread can be started.
     pub fn start(config: Config) -> io::Result<Self> {
         let tls = config.tls.map(|leaf| tls::Authority::new()?.server(leaf)).transpose()?;
         Self::run(config, tls)

@@ -94,7 +94,7 @@ fn an_oversized_body_is_refused_and_the_answer_arrives() {
     let collector = Collector::start().unwrap();
     let mut client = Client::connect(collector.port());
     // Sent in full before the answer is read, as a simple client does.
-    assert_eq!(client.ask(post("/v2/track", STREAM, &vec![b' '; 4 * 1024 * 1024 + 1])).status, 413);
+    assert_eq!(client.ask(post("/v2/track", STREAM, vec![b' '; 4 * 1024 * 1024 + 1])).status, 413);
     assert!(client.ended());
     assert!(collector.received().is_empty());
 }

@@ -49,23 +49,18 @@ fn a_status_takes_items_only_if_it_says_success() {
 }
 
 #[test]
-fn headers_and_bodies_are_as_told() {
-    let date: DateTime<Utc> = "2026-11-24T12:00:00Z".parse().unwrap();
+fn headers_are_as_told() {
     let other = "http://127.0.0.1:1/v2.1/track".to_owned();
     for (reply, status, header) in [
         (Reply::RetryAfter(429, RetryAfter::Seconds(120)), 429, "Retry-After: 120"),
-        (Reply::RetryAfter(429, RetryAfter::Date(date)), 429, "Retry-After: Tue, 24 Nov 2026 12:00:00 GMT"),
         (Reply::RetryAfter(429, RetryAfter::Text("soon".to_owned())), 429, "Retry-After: soon"),
         (Reply::Redirect(307, other.clone()), 307, "Location: http://127.0.0.1:1/v2.1/track"),
         (Reply::Redirect(308, other), 308, "Location: http://127.0.0.1:1/v2.1/track"),
-        (Reply::Body(200, "<html>Log in</html>".to_owned()), 200, "Content-Type: text/html; charset=utf-8"),
     ] {
-        let body = if let Reply::Body(_, text) = &reply { Some(text.clone()) } else { None };
         let (collector, mut client) = sent(reply);
         let answer = client.answer().unwrap();
         assert!(answer.status == status && answer.head.contains(&format!("\r\n{header}\r\n")), "{}", answer.head);
-        assert!(body.is_none_or(|body| body == answer.body));
-        assert_eq!(recorded(&collector), [(status, status == 200); 2]);
+        assert_eq!(recorded(&collector), [(status, false); 2]);
     }
     let (_collector, mut client) = sent(Reply::RetryAfter(503, RetryAfter::DateIn(3600)));
     let answer = client.answer().unwrap();

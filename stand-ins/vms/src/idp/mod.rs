@@ -12,7 +12,7 @@ use self::windows::{Connection, SCHEMES, Step};
 use crate::form;
 use crate::model::user::{UserKind, UserState};
 use crate::state::Vms;
-use crate::state::tokens::jwt;
+use crate::state::tokens::access_token;
 
 const PASSWORD: &str = "password";
 const WINDOWS: &str = "windows_credentials";
@@ -102,8 +102,7 @@ fn password(vms: &Vms, name: &str, password: &str) -> Result<usize, Answer> {
 }
 
 fn issue(vms: &Vms, client: &str, user: usize) -> Answer {
-    let subject = vms.config.users.get(user).map_or("", |user| user.name.as_str());
-    let token = jwt(&format!("{}/IDP", vms.base), client, subject, SECONDS);
+    let token = access_token();
     vms.tokens.accept(token.clone(), user, Some(SECONDS));
     let mut answer = json!({ "access_token": token, "expires_in": SECONDS, "token_type": "Bearer" });
     if let Some(members) = answer.as_object_mut() {

@@ -56,7 +56,7 @@ impl Config {
 pub struct AccessToken {
     /// The token as it goes behind `Bearer`.
     pub token: String,
-    /// Whose it is; a user of any kind.
+    /// Whose it is: a user of any kind. The token of a name that is no user is not accepted.
     pub user: String,
     /// Seconds until it expires; 0 has expired already, `None` never does.
     #[serde(default)]
