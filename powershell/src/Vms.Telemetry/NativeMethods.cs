@@ -190,7 +190,7 @@ internal sealed unsafe class NativeMethods
         return status;
     }
 
-    /// <summary>Finds the server: its address, and the token endpoint for a Windows user. Closes the connection that the logon replaces.</summary>
+    /// <summary>Finds the address and the token endpoint. Closes the connection that the logon replaces.</summary>
     internal TelemetryStatus FindVms(ulong connection, VmsLogon logon, out VmsServer server)
     {
         var info = LogonInfo(logon, logon.Timeout);
