@@ -163,7 +163,7 @@ public sealed class VmsConnection : IDisposable
         status = native.ConnectVms(number, logon, found.Address, token, logon.Timeout - clock.Elapsed, out var server);
         if (status == TelemetryStatus.InvalidArgument)
         {
-            // All but the token was good for the first call.
+            // Everything except the token was accepted in the first call.
             throw WindowsLogon.Failure(TelemetryStatus.AnswerInvalid, endpoint, "the token that it gave cannot be used");
         }
 
