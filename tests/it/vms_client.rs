@@ -120,7 +120,6 @@ fn p3_e2_the_counts_of_a_hundred_sites() {
             devices_of_disabled_hardware: bit(2),
             numbers_as_strings: bit(3),
             booleans_as_strings: bit(4),
-            ..Quirks::default()
         };
         let vms = start(Config { site: Site::random(seed), quirks, ..config() });
         assert_eq!(count(&connected(&vms.url())), counts(&vms), "{seed}");
