@@ -41,39 +41,38 @@ pub(crate) enum Kind {
     Output,
 }
 
-impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Site,
-        Self::ChildSite,
-        Self::RecordingServer,
-        Self::Hardware,
-        Self::Camera,
-        Self::Microphone,
-        Self::Speaker,
-        Self::Metadata,
-        Self::InputEvent,
-        Self::Output,
-    ];
+/// Each kind with the name of its resource, and what an item is called.
+pub(crate) const KINDS: [(Kind, &str, &str); 10] = [
+    (Kind::Site, "sites", "Site"),
+    (Kind::ChildSite, "childSites", "Child site"),
+    (Kind::RecordingServer, "recordingServers", "Recording server"),
+    (Kind::Hardware, "hardware", "Hardware"),
+    (Kind::Camera, "cameras", "Camera"),
+    (Kind::Microphone, "microphones", "Microphone"),
+    (Kind::Speaker, "speakers", "Speaker"),
+    (Kind::Metadata, "metadata", "Metadata"),
+    (Kind::InputEvent, "inputEvents", "Input"),
+    (Kind::Output, "outputs", "Output"),
+];
 
+impl Kind {
     /// Returns the name of the resource.
     pub(crate) fn resource(self) -> &'static str {
-        match self {
-            Self::Site => "sites",
-            Self::ChildSite => "childSites",
-            Self::RecordingServer => "recordingServers",
-            Self::Hardware => "hardware",
-            Self::Camera => "cameras",
-            Self::Microphone => "microphones",
-            Self::Speaker => "speakers",
-            Self::Metadata => "metadata",
-            Self::InputEvent => "inputEvents",
-            Self::Output => "outputs",
-        }
+        self.names().0
+    }
+
+    /// Returns what an item is called.
+    pub(crate) fn title(self) -> &'static str {
+        self.names().1
+    }
+
+    fn names(self) -> (&'static str, &'static str) {
+        KINDS.iter().find(|(kind, ..)| *kind == self).map_or(("", ""), |(_, resource, title)| (resource, title))
     }
 
     /// Returns the kind that a resource holds; its name is compared without case.
     pub(crate) fn of(resource: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.resource().eq_ignore_ascii_case(resource))
+        KINDS.iter().find(|(_, name, _)| name.eq_ignore_ascii_case(resource)).map(|(kind, ..)| *kind)
     }
 
     pub(crate) fn is_device(self) -> bool {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
-use super::kind::{Counts, Kind};
+use super::kind::{Counts, KINDS, Kind};
 
 /// More of one kind than any VMS has; the bound keeps arithmetic and answers finite.
 const MAX_ITEMS: u64 = 10_000_000;
@@ -111,7 +111,7 @@ impl Site {
 
     /// Refuses what cannot be answered.
     pub(crate) fn check(&self) -> io::Result<()> {
-        let largest = Kind::ALL.map(|kind| self.exact(kind)).into_iter().max().unwrap_or_default();
+        let largest = KINDS.map(|(kind, ..)| self.exact(kind)).into_iter().max().unwrap_or_default();
         if largest > MAX_ITEMS {
             return Err(io::Error::other(format!("the site has {largest} items of a kind, more than {MAX_ITEMS}")));
         }

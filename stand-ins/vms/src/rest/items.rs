@@ -13,7 +13,7 @@ pub(crate) fn item(config: &Config, kind: Kind, number: u32) -> String {
     let site = &config.site;
     let name = match kind {
         Kind::Site => json!(site.name).to_string(),
-        _ => format!(r#""{} {}""#, title(kind), number.saturating_add(1)),
+        _ => format!(r#""{} {}""#, kind.title(), number.saturating_add(1)),
     };
     let id = match kind {
         Kind::Site => json!(site.id(kind, number)).to_string(),
@@ -135,19 +135,4 @@ pub(crate) fn loosen(config: &Config, value: &mut Value) {
 fn address(number: u32) -> String {
     let [.., second, third, last] = number.to_be_bytes();
     format!("http://198.{}.{third}.{last}/", if second & 1 == 0 { 18 } else { 19 })
-}
-
-fn title(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Site => "Site",
-        Kind::ChildSite => "Child site",
-        Kind::RecordingServer => "Recording server",
-        Kind::Hardware => "Hardware",
-        Kind::Camera => "Camera",
-        Kind::Microphone => "Microphone",
-        Kind::Speaker => "Speaker",
-        Kind::Metadata => "Metadata",
-        Kind::InputEvent => "Input",
-        Kind::Output => "Output",
-    }
 }
