@@ -389,7 +389,7 @@ fn s6_c4_an_opt_in_ends_the_change_of_the_configuration_in_one_call() {
 /// N8: the command that opts out is the first one of its process, and no host says that it begins.
 #[test]
 fn s6_n8_processes_that_opt_out_as_the_first_thing_they_do_send_nothing() {
-    let processes = if cfg!(windows) { 20 } else { 50 };
+    let processes = if cfg!(windows) { 10 } else { 50 };
     let collector = Collector::start().unwrap();
     let homes: Vec<Home> = (0..processes).map(|_| Home::new()).collect();
     let opt_out = |home| {

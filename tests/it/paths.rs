@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 #[cfg(windows)]
 use std::time::Instant;
 
+#[cfg(unix)]
 use crate::common::child;
 #[cfg(unix)]
 use crate::common::child::Host;

@@ -23,6 +23,8 @@ pub struct Fault {
     pub times: Option<u32>,
     /// Waits before the answer, beside those of other faults for the path.
     pub delay_ms: u64,
+    /// Holds the request until [`DemoVms::release`](crate::DemoVms::release); only then is the answer made.
+    pub hold: bool,
     /// What happens to the answer; of several faults the first counts.
     pub effect: Option<Effect>,
 }
@@ -66,19 +68,20 @@ impl Faults {
         *lock(&self.0) = faults.into_iter().map(|fault| (fault, 0)).collect();
     }
 
-    /// Counts a request, and returns how long to wait and what to do.
-    pub(crate) fn hit(&self, path: &str) -> (Duration, Option<Effect>) {
+    /// Counts a request, and returns how long to wait, whether to hold it, and what to do.
+    pub(crate) fn hit(&self, path: &str) -> (Duration, bool, Option<Effect>) {
         let mut faults = lock(&self.0);
-        let (mut wait, mut effect) = (0_u64, None);
+        let (mut wait, mut hold, mut effect) = (0_u64, false, None);
         for (fault, seen) in faults.iter_mut().filter(|(fault, _)| fault.matches(path)) {
             let place = *seen;
             *seen = seen.saturating_add(1);
             if place >= fault.skip && fault.times.is_none_or(|times| place - fault.skip < times) {
                 wait = wait.saturating_add(fault.delay_ms);
+                hold |= fault.hold;
                 effect = effect.or_else(|| fault.effect.clone());
             }
         }
-        (Duration::from_millis(wait), effect)
+        (Duration::from_millis(wait), hold, effect)
     }
 }
 

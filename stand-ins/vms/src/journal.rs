@@ -45,6 +45,7 @@ impl Received {
 struct State {
     received: Vec<Received>,
     connections: u64,
+    held: Vec<String>,
     stopped: bool,
 }
 
@@ -82,6 +83,32 @@ impl Journal {
 
     pub(crate) fn stopped(&self) -> bool {
         lock(&self.state).stopped
+    }
+
+    /// Waits until the request for a path is released, or all ends.
+    pub(crate) fn hold(&self, path: &str) {
+        let mut state = lock(&self.state);
+        state.held.push(path.to_owned());
+        self.changed.notify_all();
+        let is_held = |state: &mut State| !state.stopped && state.held.iter().any(|held| held == path);
+        drop(self.changed.wait_while(state, is_held));
+    }
+
+    /// Releases what is held for a path (for any, if `None`), and returns how many requests these are.
+    pub(crate) fn release(&self, path: Option<&str>) -> usize {
+        let mut state = lock(&self.state);
+        let before = state.held.len();
+        state.held.retain(|held| path.is_some_and(|path| !held.eq_ignore_ascii_case(path)));
+        self.changed.notify_all();
+        before - state.held.len()
+    }
+
+    /// Waits until so many requests for a path are held or the time is over, and returns how many are.
+    pub(crate) fn wait_held(&self, path: Option<&str>, count: usize, timeout: Duration) -> usize {
+        let held = |state: &State| {
+            state.held.iter().filter(|held| path.is_none_or(|path| held.eq_ignore_ascii_case(path))).count()
+        };
+        self.wait(timeout, |state| held(state) >= count, held)
     }
 
     /// Waits, and returns whether it was stopped meanwhile.

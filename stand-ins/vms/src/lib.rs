@@ -173,6 +173,18 @@ impl DemoVms {
         self.vms.faults.set(faults);
     }
 
+    /// Releases the requests for the path (for any, if `None`) that a [`Fault`] holds at this moment, and returns their number.
+    pub fn release(&self, path: Option<&str>) -> usize {
+        self.vms.journal.release(path)
+    }
+
+    /// Waits until at least `count` requests for the path are held or the time is over, and returns how many are. A request
+    /// whose client has given up stays held.
+    #[must_use]
+    pub fn wait_held(&self, path: Option<&str>, count: usize, timeout: Duration) -> usize {
+        self.vms.journal.wait_held(path, count, timeout)
+    }
+
     /// Makes every access token that was ever given out expire now.
     pub fn expire_tokens(&self) {
         self.vms.tokens.expire();

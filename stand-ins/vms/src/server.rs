@@ -104,7 +104,10 @@ fn serve(stream: impl Read + Write, vms: &Arc<Vms>) -> io::Result<bool> {
             }
         };
         vms.journal.record(&request);
-        let (wait, effect) = vms.faults.hit(&request.path);
+        let (wait, hold, effect) = vms.faults.hit(&request.path);
+        if hold {
+            vms.journal.hold(&request.path);
+        }
         if !wait.is_zero() && vms.journal.pause(wait) {
             return Ok(false);
         }
