@@ -138,7 +138,7 @@ fn attempt_at_once(delivery: &TestDelivery) -> Next {
     }
 }
 
-/// Case X7. Of the processes one in twelve lives long enough to send, and is killed in, before or after a request.
+/// Of the processes one in twelve lives long enough to send, and is killed in, before or after a request.
 #[test]
 fn d1_d3_i4_killed_processes_lose_nothing_and_double_at_most_the_batch_in_flight() {
     // VMS_TEST_KILLS: for the long run.

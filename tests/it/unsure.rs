@@ -1,5 +1,4 @@
-//! Unsure: a settings file that cannot be read for a moment makes nobody record or send anything, and costs no event (cases L1
-//! and L2).
+//! Unsure: a settings file that cannot be read for a moment makes nobody record or send anything, and costs no event.
 
 use std::io::Write;
 use std::path::Path;

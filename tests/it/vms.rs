@@ -26,9 +26,9 @@ const CAMERAS: &str = "/api/rest/v1/cameras";
 const HARDWARE: &str = "/api/rest/v1/hardware";
 const OPTION: &str = "/API/rest/v1/toolOptions/a36b973e-eb89-4cd9-8f44-5628c1e7f032";
 
-/// A VMS that does not answer for a path until a test releases that.
+/// A VMS that does not answer the first request for a path until a test releases that.
 fn hold(path: &str) -> Fault {
-    Fault { path: path.to_owned(), hold: true, ..Fault::default() }
+    Fault { path: path.to_owned(), times: Some(1), hold: true, ..Fault::default() }
 }
 
 /// Waits until a request for a path is held.
@@ -242,7 +242,7 @@ fn c6_the_option_is_off() {
 
 /// C6: the option is obeyed whatever the settings file looks like: in this session at once, and stored when it can be.
 #[test]
-fn c6_n11_the_option_is_off_while_the_settings_file_cannot_be_read() {
+fn c6_the_option_is_off_while_the_settings_file_cannot_be_read() {
     let (here, vms) = (Here::new(), start(Config { privacy: Privacy::Off, ..config() }));
     let (settings, broken) = (here.home.paths().settings(), "{ \"ApplicationInsights\": {");
     std::fs::write(&settings, broken).unwrap();
@@ -386,10 +386,22 @@ fn p3_closing_during_the_logon_ends_it() {
     assert_eq!(here.data(1).len(), 1);
 }
 
-/// X5: a host that connects to servers that do not answer, again and again, gets an error of its own kind, and can go on when
+/// E4: a host that connects while it is connected says which connection the new one replaces; it never disconnects.
+#[test]
+fn e4_the_end_of_a_connection_is_reported_before_the_next_one_begins() {
+    let (home, collector, key, vms) = (Home::new(), Collector::start().unwrap(), key(), start(config()));
+    let mut host = Host::begin(&mut child::command(&home, &collector.connection_string(&key), &[]));
+    assert_eq!(host.ask(&format!("log-on {} {PASSWORD}", vms.url())), "0");
+    assert_eq!(host.ask(&format!("replace {} {PASSWORD}", vms.url())), "0");
+    let received = arrived(&collector, &key, 4);
+    let names = received.iter().map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), ["NewSession", "NewVmsSession", "CloseVmsSession", "NewVmsSession"]);
+}
+
+/// A host that connects to servers that do not answer, again and again, gets an error of its own kind, and can go on when
 /// they are ended. In a process of its own, as the limit is that of a process.
 #[test]
-fn x5_the_threads_of_connections_are_bounded() {
+fn p3_the_threads_of_connections_are_bounded() {
     const THREADS: usize = 64;
     let (home, collector, key, vms) = (Home::new(), Collector::start().unwrap(), key(), start(config()));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
