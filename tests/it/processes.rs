@@ -594,6 +594,36 @@ fn i1_l3_folders_and_files_are_for_the_current_user_only() {
     }
 }
 
+/// I1: folders and files inherit their rights from the user's own folder, and nobody else is given any.
+#[cfg(windows)]
+#[test]
+fn i1_folders_and_files_have_the_rights_of_the_users_own_folder() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let mut host = Host::begin(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+    assert_eq!((host.ask("log true"), host.ask("connect")), ("0".to_owned(), "0".to_owned()));
+    host.ask("settle");
+    host.end();
+    let local = home.path().join("local");
+    let files = home.files().into_iter().map(|file| home.path().join(file)).filter(|file| file.starts_with(&local));
+    let lists: Vec<(PathBuf, String)> = files
+        .flat_map(|file| file.ancestors().take_while(|path| *path != local).map(PathBuf::from).collect::<Vec<_>>())
+        .map(|path| (path.clone(), child::access_control_list(&path)))
+        .collect();
+    assert!(lists.len() >= 10 && lists.iter().all(|(_, list)| list.starts_with("D:")), "{lists:?}");
+    if skips_under_wine("it makes the list of a file from its mode, and inherits nothing") {
+        return;
+    }
+    for (path, list) in lists {
+        // "(A;OICIID;FA;;;SY)": kind, flags, rights, two ids of objects, and who.
+        for entry in list.split('(').skip(1) {
+            let fields: Vec<&str> = entry.trim_end_matches(')').split(';').collect();
+            assert!(fields[1].contains("ID"), "{} has rights of its own: {list}", path.display());
+            let others = ["WD", "AU", "BU", "BG", "AN", "IU", "NU"];
+            assert!(!others.contains(&fields[5]), "{} is for others as well: {list}", path.display());
+        }
+    }
+}
+
 #[test]
 fn l3_a_log_that_cannot_be_written_costs_only_a_message() {
     let (home, nobody) = (Home::new(), closed_port().unwrap());
