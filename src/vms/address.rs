@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p3_p6_f7_f13_addresses_as_people_type_them() {
+    fn p3_p6_addresses_as_people_type_them() {
         let table = [
             ("https://vms.example", "https://vms.example", false),
             (" HTTPS://VMS.example/ ", "https://vms.example", false),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn p3_f8_what_is_no_address_is_refused_with_the_reason() {
+    fn p3_what_is_no_address_is_refused_with_the_reason() {
         let table = [
             ("", "host name"),
             (" ", "host name"),

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn p3_f12_the_marks_of_a_basic_user_are_taken_off() {
+    fn p3_the_marks_of_a_basic_user_are_taken_off() {
         for typed in ["reader", r"\reader", r"[BASIC]\reader", r"[basic]\reader"] {
             let user = BasicUser { name: typed.to_owned().into(), password: String::new().into() };
             assert_eq!(user.plain_name(), "reader", "{typed}");

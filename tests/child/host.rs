@@ -64,9 +64,10 @@ fn main() {
                     })
                     .collect::<Vec<i32>>()
             ),
-            "log-on" => {
+            "log-on" | "replace" => {
                 let (address, password) = rest.split_once(' ').unwrap();
-                outcome(log_on(address, password, &mut connection))
+                let replaces = if verb == "replace" { connection } else { 0 };
+                outcome(log_on(address, password, replaces, &mut connection))
             }
             "telemetry" => outcome(change(truth(rest), 0, 0, None)),
             "log" => outcome(change(0, truth(rest), 0, None)),
@@ -310,10 +311,10 @@ fn find(address: String) -> (u64, JoinHandle<i32>) {
     (number, call)
 }
 
-fn log_on(address: &str, password: &str, connection: &mut u64) -> i32 {
+fn log_on(address: &str, password: &str, replaces: u64, connection: &mut u64) -> i32 {
     *connection = reserve();
     let texts = [address, "reader", password].map(|text| CString::new(text).unwrap());
-    let logon = logon(&texts[0], Some((&texts[1], &texts[2])));
+    let logon = VmsLogon { replaces, ..logon(&texts[0], Some((&texts[1], &texts[2]))) };
     // SAFETY: the records have their sizes, the texts live for the call, and the answer can be written to.
     unsafe { ffi::connect_vms(*connection, &raw const logon, &raw mut *server()) }
 }

@@ -14,7 +14,7 @@ use vms_telemetry::abi::*;
 
 /// Runs a C program to its end and returns what it printed.
 fn run(name: &str, home: &Home, connection_string: &str) -> String {
-    let output = child::output(&mut native::program(&native::compile(name, home.path()), home, connection_string));
+    let output = child::output(&mut native::program(&native::compile(name), home, connection_string));
     let (printed, complained) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{printed}{complained}", output.status);
     assert_eq!(complained, "", "a library writes nothing to the console");
@@ -40,7 +40,7 @@ fn p3_a4_e4_a_c_program_logs_on_to_a_vms_and_replaces_the_connection() {
     let users = vec![User::basic("reader", "not-a-secret")];
     let site = Site { child_sites: 2, grandchild_sites: 0, ..Site::default() };
     let vms = DemoVms::start(Config { users, site, ..Config::default() }).unwrap();
-    let program = native::compile("logon", home.path());
+    let program = native::compile("logon");
     let mut command = native::program(&program, &home, &collector.connection_string(&key));
     let output = child::output(command.arg(vms.url()));
     let printed = String::from_utf8(output.stdout).unwrap();
@@ -67,7 +67,7 @@ fn p3_a1_a_c_program_ends_a_call_from_another_thread() {
     for call in ["find", "connect"] {
         let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let program = native::compile("logon", home.path());
+        let program = native::compile("logon");
         let mut command = native::program(&program, &home, &collector.connection_string(&key));
         command.arg(format!("http://{}", server.local_addr().unwrap())).arg(call);
         let mut host = Host::try_start(&mut command);

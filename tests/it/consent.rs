@@ -205,17 +205,19 @@ fn c1_c2_c6_c7_c8_c11_f3_the_whole_truth_table() {
     }
     assert_eq!(cells.len(), 17 * 8);
     // Every spelling in every cell, each with another case of the name and another spelling of DO_NOT_TRACK.
-    let mut names = NAMES.iter().cycle();
+    let (mut names, mut turn) = (NAMES.iter().cycle(), 0);
     let mut tracks = DO_NOT_TRACK.map(|values| values.iter().cycle());
     for ((row, column), cell) in cells {
         let (value, tracked) = column.split_once('+').map_or((column, false), |(value, _)| (value, true));
         let (_, values) = VALUES.into_iter().find(|(name, _)| *name == value).unwrap();
-        // Where a folder is in the way, Windows tries to read it again and again: a sample has to do.
-        let values = if cfg!(windows) && row == "unreadable" { &values[..1] } else { values };
-        for value in values {
+        // Files take long under Wine: there one spelling of each cell has to do, and each spelling gets its turn.
+        turn += 1;
+        let one = turn % values.len();
+        for value in if cfg!(windows) { &values[one..=one] } else { values } {
             let value = value.map(|value| (*names.next().unwrap(), value));
             let mut track = |tracked: bool| *tracks[usize::from(tracked)].next().unwrap();
-            let tracks = if tracked { vec![Some(track(true))] } else { vec![None, Some(track(false))] };
+            let mut tracks = if tracked { vec![Some(track(true))] } else { vec![None, Some(track(false))] };
+            tracks.truncate(if cfg!(windows) { 1 } else { 2 });
             for track in tracks {
                 let track = track.map(|track| (if value.is_some() { "DO_NOT_TRACK" } else { "do_not_track" }, track));
                 check(&row, cell, &value.into_iter().chain(track).collect::<Vec<_>>());
@@ -432,7 +434,7 @@ fn sent(home: &Home, destination: &str) -> usize {
 #[test]
 fn c3_c4_c5_f4_a_killed_opt_out_leaves_the_old_state_or_the_new_one() {
     const PENDING: usize = 20;
-    let kills = if cfg!(windows) { 40 } else { 200 };
+    let kills = if cfg!(windows) { 16 } else { 100 };
     let nobody = closed_port().unwrap();
     let (mut old, mut new, mut returned, mut unpurged) = (0, 0, 0, 0);
     // Every other kill comes about when the last ones found the opt-out to happen, the others before or after.

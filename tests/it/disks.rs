@@ -58,7 +58,7 @@ fn d2_s3_a_full_disk_under_the_spool_costs_only_the_events_that_do_not_fit() {
     assert_eq!(collector.accepted_for(&key).len(), fits + 2);
 }
 
-/// Case X3: a new session on a full disk sends what is pending, although its own event does not fit, and then has room.
+/// A new session on a full disk sends what is pending, although its own event does not fit, and then has room.
 #[test]
 fn d2_s1_on_a_full_disk_a_new_session_sends_what_is_pending() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
@@ -83,7 +83,7 @@ fn d2_s1_on_a_full_disk_a_new_session_sends_what_is_pending() {
     assert_eq!(collector.accepted_for(&key).len(), 8);
 }
 
-/// Case X1: a server that accepts a connection and never reads, and a request that is larger than the buffers between them. No
+/// A server that accepts a connection and never reads, and a request that is larger than the buffers between them. No
 /// call of any process waits for it: while the calls return, the request hangs before and after.
 #[test]
 fn c3_d10_no_call_waits_for_a_server_that_never_reads() {

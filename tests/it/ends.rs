@@ -25,7 +25,7 @@ fn s4_d8_a_process_ends_while_its_request_is_under_way() {
     for way in ENDS {
         let (home, collector) = (Home::new(), Collector::start().unwrap());
         collector.always(Reply::hold());
-        let path = compile("host", home.path());
+        let path = compile("host");
         let host = Host::start(&mut program(&path, &home, &collector.connection_string(&key())));
         assert_eq!(collector.wait_held(1, PATIENCE), 1);
         end(host, way);
@@ -40,7 +40,7 @@ fn s4_d8_a_process_ends_while_its_thread_sleeps() {
     for way in ENDS {
         let (home, collector) = (Home::new(), Collector::start().unwrap());
         collector.always(Reply::Status(503));
-        let path = compile("host", home.path());
+        let path = compile("host");
         let mut host = Host::start(&mut program(&path, &home, &collector.connection_string(&key())));
         assert!(host.ask("settle").contains("503"));
         end(host, way);
@@ -53,7 +53,7 @@ fn s4_d8_a_process_ends_while_its_thread_sleeps() {
 fn s4_d8_a_process_ends_while_its_thread_waits_for_a_lock() {
     for (way, is_of_settings) in ENDS.into_iter().zip([true, false].into_iter().cycle()) {
         let (home, collector) = (Home::new(), Collector::start().unwrap());
-        let path = compile("host", home.path());
+        let path = compile("host");
         let connection_string = collector.connection_string(&key());
         let mut command = program(&path, &home, &connection_string);
         let spool = home.spool(&connection_string).folder().to_owned();

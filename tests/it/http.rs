@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::common::net::unknown_name;
 use ureq::{Agent, Proxy};
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
@@ -32,11 +33,6 @@ fn failure(address: &str, proxy: Option<&str>) -> Description {
     describe(&error, proxy.is_some())
 }
 
-/// A name that the system refuses to look up, as a label has at most 63 characters: no name server is asked.
-fn unknown_name() -> String {
-    format!("{}.example", "x".repeat(64))
-}
-
 /// Starts a server that answers whatever it is asked with these bytes, and returns its authority.
 fn answering(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -56,7 +52,7 @@ fn answering(answer: &'static [u8]) -> String {
 
 /// P7, F6: what happened, and to whom. Reasons hold no name.
 #[test]
-fn p7_f6_each_error_has_its_reason() {
+fn p7_each_error_has_its_reason() {
     let unknown = unknown_name();
     let closed = vms_collector::closed_port().unwrap();
     let closed = closed.url().trim_end_matches('/').to_owned();
@@ -106,9 +102,9 @@ fn p7_f6_each_error_has_its_reason() {
     }
 }
 
-/// P7, X5: what a test cannot bring about without a network, or without spoiling other tests.
+/// P7: what a test cannot bring about without a network, or without spoiling other tests.
 #[test]
-fn p7_x5_errors_of_the_system() {
+fn p7_errors_of_the_system() {
     let too_many_files = std::io::Error::from_raw_os_error(if cfg!(windows) { 10_024 } else { 24 });
     let table = [
         (ErrorKind::HostUnreachable.into(), Kind::NoRoute, "there is no route to the server"),
@@ -158,9 +154,9 @@ fn asked(open: usize) -> (Agent, Arc<AtomicUsize>) {
     (agent(Settings { gate: Some(gate), skips_certificate_check: true, ..settings(None) }), asked)
 }
 
-/// C10, X2: without consent no connection begins, and no byte leaves on one, not even for TLS.
+/// C10: without consent no connection begins, and no byte leaves on one, not even for TLS.
 #[test]
-fn c10_x2_nothing_leaves_without_consent() {
+fn c10_nothing_leaves_without_consent() {
     let tls = Authority::new().unwrap().server(Leaf::Good).unwrap();
     let collector = Collector::builder().tls(tls).start().unwrap();
     let is_closed = |agent: &Agent| match agent.get(collector.url()).call() {

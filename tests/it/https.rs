@@ -1,12 +1,13 @@
 //! HTTPS as every system has it: the computer's own trust store decides (D5), and nothing begins without consent (C10).
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::mpsc;
 
 use crate::common::child::{self, Host};
 use crate::common::native::{compile, program};
+use crate::common::net::{join, proxy, unknown_name};
 use crate::common::{Home, PATIENCE, is_wine, key, say_skipped};
 use sha1::Digest;
 use vms_collector::Collector;
@@ -54,7 +55,7 @@ fn send(leaf: Leaf, trusted: bool) -> (String, usize) {
     let authority = authority(&home);
     let collector = Collector::builder().tls(authority.server(leaf).unwrap()).start().unwrap();
     let destination = collector.connection_string(&key()).replace("127.0.0.1", "localhost");
-    let mut command = program(&compile("host", home.path()), &home, &destination);
+    let mut command = program(&compile("host"), &home, &destination);
     if trusted {
         trust(&authority, &home, &mut command);
     }
@@ -70,36 +71,6 @@ fn settled(command: &mut Command) -> String {
     said
 }
 
-/// Starts a proxy that connects to the port of a server on this computer, whatever name it is asked for. Returns its address, and
-/// the line by which it was asked.
-fn proxy(server: u16) -> (String, std::thread::JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let asked = std::thread::spawn(move || {
-        let mut near = BufReader::new(listener.accept().unwrap().0);
-        let head = near.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty());
-        let head: Vec<String> = head.collect();
-        let far = TcpStream::connect(("127.0.0.1", server)).unwrap();
-        let near = near.into_inner();
-        (&near).write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-        join(&near, &far);
-        head[0].clone()
-    });
-    (address, asked)
-}
-
-/// Passes on what each side sends, until both have ended, in whatever way.
-fn join(near: &TcpStream, far: &TcpStream) {
-    let pass = |mut from: &TcpStream, mut to: &TcpStream| {
-        let _ = std::io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| pass(near, far));
-        pass(far, near);
-    });
-}
-
 /// Returns whether this system's trust may be changed for a test: a real Windows keeps what it was told.
 fn can_trust() -> bool {
     let can = !cfg!(windows) || is_wine();
@@ -108,11 +79,6 @@ fn can_trust() -> bool {
         say_skipped("it would add an authority to this user's store");
     }
     can
-}
-
-/// A name that the system refuses to look up, as a label has at most 63 characters: no name server is asked.
-fn unknown_name() -> String {
-    format!("{}.invalid", "x".repeat(64))
 }
 
 #[test]
@@ -135,16 +101,16 @@ fn d5_events_go_through_a_proxy_that_the_machine_trusts_and_no_other() {
         let authority = authority(&home);
         let collector = Collector::builder().tls(authority.server(Leaf::WrongName).unwrap()).start().unwrap();
         let destination = format!("InstrumentationKey={};IngestionEndpoint=https://wrong.example/", key());
-        let (address, asked) = proxy(collector.port());
-        let mut command = program(&compile("host", home.path()), &home, &destination);
+        let (proxy, asked) = proxy("HTTP/1.1 200 OK\r\n\r\n".to_owned(), Some(collector.port()));
+        let mut command = program(&compile("host"), &home, &destination);
         if trusted {
             trust(&authority, &home, &mut command);
         }
-        let said = settled(command.env("HTTPS_PROXY", address));
+        let said = settled(command.env("HTTPS_PROXY", format!("http://{proxy}")));
         let refused = "the server's certificate was refused: this computer does not trust its issuer";
         assert_eq!(said, if trusted { "sent" } else { refused });
         assert_eq!(collector.received().len(), usize::from(trusted));
-        assert_eq!(asked.join().unwrap(), "CONNECT wrong.example:443 HTTP/1.1");
+        assert_eq!(asked.join().unwrap()[0], "CONNECT wrong.example:443 HTTP/1.1");
     }
 }
 
@@ -158,7 +124,7 @@ fn d5_a_certificate_that_the_machine_does_not_trust_is_refused_with_the_reason()
 
 /// F4: a certificate without names is told apart from one for another name. Schannel takes the subject for the name then.
 #[test]
-fn d5_f4_a_certificate_that_does_not_fit_is_refused_with_the_reason() {
+fn d5_a_certificate_that_does_not_fit_is_refused_with_the_reason() {
     if !can_trust() {
         return;
     }
@@ -175,7 +141,7 @@ fn d5_f4_a_certificate_that_does_not_fit_is_refused_with_the_reason() {
 /// F3: a certificate is trusted that the store itself holds, as some tools make one for a server. Its names still count.
 #[cfg(target_os = "linux")]
 #[test]
-fn d5_f3_a_certificate_that_the_store_itself_holds_is_accepted() {
+fn d5_a_certificate_that_the_store_itself_holds_is_accepted() {
     for name in ["localhost", "127.0.0.2"] {
         let home = Home::new();
         let (server, pem) = authority(&home).issue(Leaf::SelfSignedAuthority).unwrap();
@@ -192,7 +158,7 @@ fn d5_f3_a_certificate_that_the_store_itself_holds_is_accepted() {
         let destination = format!("InstrumentationKey={};IngestionEndpoint=https://{name}:{address}/", key());
         let file = home.path().join("server.pem");
         std::fs::write(&file, pem).unwrap();
-        let mut command = program(&compile("host", home.path()), &home, &destination);
+        let mut command = program(&compile("host"), &home, &destination);
         let said = settled(command.env("SSL_CERT_FILE", file));
         let refused = "the server's certificate was refused: it is for another name";
         assert_eq!((said.as_str(), collector.received().len()), if relay { (refused, 0) } else { ("sent", 1) });
@@ -203,10 +169,10 @@ fn d5_f3_a_certificate_that_the_store_itself_holds_is_accepted() {
 /// F5.
 #[cfg(unix)]
 #[test]
-fn d5_f5_a_computer_without_authorities_is_named_as_the_reason() {
+fn d5_a_computer_without_authorities_is_named_as_the_reason() {
     let (home, collector) = (Home::new(), Collector::builder());
     let collector = collector.tls(Authority::new().unwrap().server(Leaf::Good).unwrap()).start().unwrap();
-    let mut command = program(&compile("host", home.path()), &home, &collector.connection_string(&key()));
+    let mut command = program(&compile("host"), &home, &collector.connection_string(&key()));
     let said = settled(command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent"));
     assert_eq!(said, "this computer has no certificates of authorities");
     assert_eq!(collector.received().len(), 0);
@@ -214,7 +180,7 @@ fn d5_f5_a_computer_without_authorities_is_named_as_the_reason() {
 
 /// F6: a name with a typing error, and whose it is.
 #[test]
-fn d5_p7_f6_a_name_that_is_not_found_is_that_of_the_server_or_of_the_proxy() {
+fn d5_p7_a_name_that_is_not_found_is_that_of_the_server_or_of_the_proxy() {
     let unknown = unknown_name();
     let table = [
         (unknown.as_str(), None, "the name of the server was not found"),
@@ -223,7 +189,7 @@ fn d5_p7_f6_a_name_that_is_not_found_is_that_of_the_server_or_of_the_proxy() {
     for (server, proxy, reason) in table {
         let home = Home::new();
         let destination = format!("InstrumentationKey={};IngestionEndpoint=https://{server}/", key());
-        let mut command = program(&compile("host", home.path()), &home, &destination);
+        let mut command = program(&compile("host"), &home, &destination);
         command.envs(proxy.map(|proxy| ("HTTPS_PROXY", proxy)));
         assert_eq!(settled(&mut command), reason);
     }
@@ -251,9 +217,9 @@ fn d4_the_requests_of_many_events_share_one_connection() {
     host.end();
 }
 
-/// C10, X2: consent is asked once more when the connection is there, before the first byte, be it a TLS hello or a request.
+/// C10: consent is asked once more when the connection is there, before the first byte, be it a TLS hello or a request.
 #[test]
-fn c10_x2_an_opt_out_while_the_connection_is_made_lets_no_byte_out() {
+fn c10_an_opt_out_while_the_connection_is_made_lets_no_byte_out() {
     for scheme in ["https", "http"] {
         let (home, listener) = (Home::new(), TcpListener::bind("127.0.0.1:0").unwrap());
         let endpoint = format!("{scheme}://{}/", listener.local_addr().unwrap()).parse().unwrap();
@@ -283,9 +249,9 @@ fn c10_x2_an_opt_out_while_the_connection_is_made_lets_no_byte_out() {
     }
 }
 
-/// C3, C10, D10, X2: the server is slow to answer the TLS hello. An opt-out does not wait for it, and no request follows.
+/// C3, C10, D10: the server is slow to answer the TLS hello. An opt-out does not wait for it, and no request follows.
 #[test]
-fn c3_c10_d10_x2_an_opt_out_during_a_slow_handshake_waits_for_nothing_and_no_request_follows() {
+fn c3_c10_d10_an_opt_out_during_a_slow_handshake_waits_for_nothing_and_no_request_follows() {
     if !can_trust() {
         return;
     }

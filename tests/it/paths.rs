@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 #[cfg(windows)]
 use std::time::Instant;
 
+#[cfg(unix)]
 use crate::common::child;
 #[cfg(unix)]
 use crate::common::child::Host;
@@ -44,13 +45,13 @@ fn live_in(root: &Path) {
 }
 
 #[test]
-fn i1_f4_l1_a_profile_with_blanks_and_letters_of_every_script() {
+fn i1_a_profile_with_blanks_and_letters_of_every_script() {
     let home = Home::new();
     live_in(&home.path().join("Jörg & Søren's profile (2)").join("用户 資料 Ωμέγα"));
 }
 
 #[test]
-fn i1_f4_l1_a_profile_deeper_than_260_characters() {
+fn i1_a_profile_deeper_than_260_characters() {
     let home = Home::new();
     let deep: PathBuf = (0..6).map(|level| format!("{level}-{}", "x".repeat(58))).collect();
     let root = home.path().join(deep);
@@ -60,7 +61,7 @@ fn i1_f4_l1_a_profile_deeper_than_260_characters() {
 
 #[cfg(windows)]
 #[test]
-fn i1_f4_l1_a_profile_on_another_drive() {
+fn i1_a_profile_on_another_drive() {
     let own = std::env::temp_dir().components().next().map(|drive| drive.as_os_str().to_ascii_uppercase());
     let other = ('D'..='Z').map(|letter| PathBuf::from(format!("{letter}:\\"))).find(|drive| {
         drive.is_dir() && drive.components().next().map(|drive| drive.as_os_str().to_ascii_uppercase()) != own
@@ -168,11 +169,11 @@ fn start<'scope, T: Send + 'scope>(
     thread
 }
 
-/// N12, F2, S8: which folder it is, by the variables of the process and by those of a host that has an environment of its own, which
+/// F2, S8: which folder it is, by the variables of the process and by those of a host that has an environment of its own, which
 /// alone counts then. `$` stands for the test's folder; no folder: telemetry is off.
 #[cfg(unix)]
 #[test]
-fn s8_i1_n12_the_folder_is_the_one_that_the_hosts_runtime_finds() {
+fn s8_i1_the_folder_is_the_one_that_the_hosts_runtime_finds() {
     type Variables = &'static [(&'static str, &'static str)];
     let table: [(Variables, Option<&str>, Option<&str>); 13] = [
         (&[("HOME", "$/h"), ("XDG_DATA_HOME", "$/x")], None, Some("$/x")),

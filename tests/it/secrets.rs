@@ -1,10 +1,8 @@
 //! What must never leave the process nor be written by it (E5): planted wherever a program could come by it, and looked
 //! for in every byte.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-
 use crate::common::child::{self, Host};
+use crate::common::net::proxy;
 use crate::common::{Home, arrived, key};
 use serde_json::Value;
 use vms_collector::{Collector, closed_port};
@@ -150,34 +148,22 @@ fn e5_i2_nothing_planted_is_sent_or_written() {
 #[test]
 fn e5_d5_nothing_planted_is_written_where_proxy_and_service_fail() {
     // A proxy that refuses, and says too much.
-    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = proxy.local_addr().unwrap().port();
-    let refusing = std::thread::spawn(move || {
-        let (mut client, _) = proxy.accept().unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            client.read_exact(&mut byte).unwrap();
-            request.push(byte[0]);
-        }
-        let words = format!("{USER_NAME} may not reach {SERVER} from {HOST_NAME}");
-        let answer = format!("HTTP/1.1 403 {words}\r\nContent-Length: {}\r\n\r\n{words}", words.len());
-        client.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(request).unwrap()
-    });
+    let words = format!("{USER_NAME} may not reach {SERVER} from {HOST_NAME}");
+    let answer = format!("HTTP/1.1 403 {words}\r\nContent-Length: {}\r\n\r\n{words}", words.len());
+    let (proxy, refusing) = proxy(answer, None);
     let home = Home::new();
     let destination = format!("InstrumentationKey={};IngestionEndpoint=https://{SERVER}/", key());
-    let said = live(&home, &destination, Some(&format!("http://{USER_NAME}:{PASSWORD}@127.0.0.1:{port}")));
+    let said = live(&home, &destination, Some(&format!("http://{USER_NAME}:{PASSWORD}@{proxy}")));
     assert_eq!(said[3], "the proxy did not connect to the server (HTTP 403)");
     // The request to the proxy has to name the server; nothing else holds it.
-    assert!(refusing.join().unwrap().starts_with(&format!("CONNECT {SERVER}:443 ")));
+    assert!(refusing.join().unwrap()[0].starts_with(&format!("CONNECT {SERVER}:443 ")));
     search("what the user is told", said.join("\n").as_bytes());
     let files = search_files(&home);
     assert!(files.iter().any(|file| file.ends_with("/retry.json")), "{files:?}");
     assert_eq!(home.pending().len(), 9);
 }
 
-/// Texts that a confused or hostile host or server may hand over (V1, V2), each with something that must not leave.
+/// Texts that a confused or hostile host or server may hand over, each with something that must not leave.
 fn hostile() -> Vec<String> {
     let long = |text: &str| text.repeat(8_192 / text.len());
     let texts = [
@@ -200,10 +186,10 @@ fn hostile() -> Vec<String> {
     texts.map(str::to_owned).to_vec()
 }
 
-/// V1, V2: each text that a host chooses, in every place at once. What does not fit is left out, and the whole envelope is what it is
+/// Each text that a host chooses, in every place at once. What does not fit is left out, and the whole envelope is what it is
 /// without.
 #[test]
-fn e6_v1_v2_texts_that_hold_more_than_a_name_or_a_version_are_left_out() {
+fn e6_texts_that_hold_more_than_a_name_or_a_version_are_left_out() {
     let (nobody, instrumentation) = (closed_port().unwrap(), key());
     let envelopes = |text: Option<&str>| -> Vec<Value> {
         let home = Home::new();
@@ -249,9 +235,9 @@ fn e6_v1_v2_texts_that_hold_more_than_a_name_or_a_version_are_left_out() {
     assert_eq!(fitting[0].pointer("/tags/ai.application.ver").unwrap(), "26.2.1+abc");
 }
 
-/// V4: a folder lies in the way of the file whose name has the site's id, or the system cannot read it.
+/// A folder lies in the way of the file whose name has the site's id, or the system cannot read it.
 #[test]
-fn e5_v4_an_error_about_a_sites_file_does_not_name_the_site() {
+fn e5_an_error_about_a_sites_file_does_not_name_the_site() {
     let nobody = closed_port().unwrap();
     for is_folder in [true, false] {
         let home = Home::new();

@@ -23,11 +23,17 @@ use vms_telemetry::vms::{Credential, Facts, FailureKind, Logon};
 use zeroize::Zeroizing;
 
 const CAMERAS: &str = "/api/rest/v1/cameras";
+const HARDWARE: &str = "/api/rest/v1/hardware";
 const OPTION: &str = "/API/rest/v1/toolOptions/a36b973e-eb89-4cd9-8f44-5628c1e7f032";
 
-/// A VMS that is slow to answer for a path.
-fn slow(path: &str, delay_ms: u64) -> Fault {
-    Fault { path: path.to_owned(), delay_ms, ..Fault::default() }
+/// A VMS that does not answer the first request for a path until a test releases that.
+fn hold(path: &str) -> Fault {
+    Fault { path: path.to_owned(), times: Some(1), hold: true, ..Fault::default() }
+}
+
+/// Waits until a request for a path is held.
+fn held(vms: &DemoVms, path: &str) {
+    assert_eq!(vms.wait_held(Some(path), 1, PATIENCE), 1, "{path}");
 }
 
 /// Logs the reader on.
@@ -154,7 +160,8 @@ fn p3_a_connection_over_https_is_reported_as_encrypted() {
     let logon = Logon { skips_certificate_check: true, is_secure_only: true, ..logon(&vms.url()) };
     here.session.connect_vms(number, logon, reader(), UserType::BasicUser).unwrap();
     assert_eq!(counted(&here.session, number).reported, Some(true));
-    assert_eq!(here.data(2)[1]["properties"]["EncryptionEnabled"], "True");
+    assert_eq!(here.session.disconnect(number).unwrap(), Outcome::Recorded);
+    assert_eq!(here.data(3)[1]["properties"]["EncryptionEnabled"], "True");
 }
 
 /// P3: a logon that fails records nothing, and its number can be used again.
@@ -184,10 +191,11 @@ fn e2_what_cannot_be_counted_is_left_out() {
     let page = Effect::Answer { status: 503, content_type: "text/html".to_owned(), body: "<html>".to_owned() };
     let faults = vec![fault(CAMERAS, Effect::CloseAfter(2_000)), fault("/api/rest/v1/inputEvents", page)];
     let (here, vms) = (Here::new(), start(Config { faults, ..config() }));
-    assert_eq!(here.connect(&vms.url()).1.reported, Some(true));
+    let (number, status) = here.connect(&vms.url());
+    assert_eq!((status.reported, here.session.disconnect(number).unwrap()), (Some(true), Outcome::Recorded));
     let mut expected = measurements(&vms);
     expected.as_object_mut().unwrap().retain(|name, _| name != "CameraCount" && name != "InputCount");
-    assert_eq!(here.data(2)[1]["measurements"], expected);
+    assert_eq!(here.data(3)[1]["measurements"], expected);
 }
 
 /// P3: child sites of all levels, if the host asks for them.
@@ -204,7 +212,8 @@ fn p3_child_sites_are_listed_one_by_one() {
     }
     assert_eq!(here.session.child_site(number, facts.child_sites.len()).unwrap(), None);
     counted(&here.session, number);
-    assert_eq!(here.data(2)[1]["measurements"]["ChildSites"], 3);
+    assert_eq!(here.session.disconnect(number).unwrap(), Outcome::Recorded);
+    assert_eq!(here.data(3)[1]["measurements"]["ChildSites"], 3);
 }
 
 /// C6: a VMS that opts out does so for this session and the next one.
@@ -233,7 +242,7 @@ fn c6_the_option_is_off() {
 
 /// C6: the option is obeyed whatever the settings file looks like: in this session at once, and stored when it can be.
 #[test]
-fn c6_n11_the_option_is_off_while_the_settings_file_cannot_be_read() {
+fn c6_the_option_is_off_while_the_settings_file_cannot_be_read() {
     let (here, vms) = (Here::new(), start(Config { privacy: Privacy::Off, ..config() }));
     let (settings, broken) = (here.home.paths().settings(), "{ \"ApplicationInsights\": {");
     std::fs::write(&settings, broken).unwrap();
@@ -304,11 +313,12 @@ fn c9_with_telemetry_off_only_the_logon_is_left() {
 /// C3, C9: who opts out while a VMS is counted has nothing recorded of it, and the counting ends.
 #[test]
 fn c3_c9_an_opt_out_ends_the_counting() {
-    let faults = vec![slow("/api/rest/v1/hardware", 500)];
+    let faults = vec![hold(HARDWARE)];
     let (here, vms) = (Here::new(), start(Config { faults, ..config() }));
     let number = begin(&here.session, &vms.url());
-    wait_until(|| requests(&vms, "/api/rest/v1/hardware") == 1);
+    held(&vms, HARDWARE);
     here.session.set_config(Change { telemetry: Some(false), ..Change::default() }).unwrap();
+    vms.release(None);
     assert_eq!(counted(&here.session, number).reported, Some(false));
     assert_eq!(here.session.disconnect(number).unwrap(), Outcome::Off);
     assert_eq!(requests(&vms, CAMERAS), 0);
@@ -320,10 +330,10 @@ fn c3_c9_an_opt_out_ends_the_counting() {
 #[test]
 fn s4_e2_closing_does_not_wait_for_the_counts() {
     for settles in [true, false] {
-        let (here, vms) = (Here::new(), start(Config { faults: vec![slow(CAMERAS, 20_000)], ..config() }));
+        let (here, vms) = (Here::new(), start(Config { faults: vec![hold(CAMERAS)], ..config() }));
         let number = begin(&here.session, &vms.url());
         // The hardware is counted before the cameras.
-        wait_until(|| requests(&vms, CAMERAS) == 1);
+        held(&vms, CAMERAS);
         let status = here.session.connection(number).unwrap();
         assert_eq!((status.is_counting, status.reported, status.policy), (true, None, UsageDataPolicy::On));
         if settles {
@@ -342,12 +352,13 @@ fn s4_e2_closing_does_not_wait_for_the_counts() {
 /// C6, S4: a host that closes before the option is read has nothing recorded, and the option is obeyed when it is read.
 #[test]
 fn c6_the_option_counts_even_after_the_connection_is_closed() {
-    let faults = vec![slow("/api/rest/v1/toolOptions*", 2_000)];
+    let faults = vec![hold("/api/rest/v1/toolOptions*")];
     let (here, vms) = (Here::new(), start(Config { privacy: Privacy::Off, faults, ..config() }));
     let number = begin(&here.session, &vms.url());
-    assert_eq!(vms.wait_for(Some(OPTION), 1, PATIENCE).len(), 1);
+    held(&vms, OPTION);
     assert_eq!(here.session.disconnect(number).unwrap(), Outcome::Off);
     assert!(here.session.unreported().is_some_and(|reason| reason.contains("not read in time")));
+    vms.release(None);
     wait_until(|| here.session.decisions().telemetry.layer == Layer::VmsPolicy);
     assert_eq!(here.home.pending().len(), 0);
     assert!(here.collector.received().iter().all(|item| item.envelope["data"]["baseData"]["name"] == "NewSession"));
@@ -359,15 +370,15 @@ fn p3_closing_during_the_logon_ends_it() {
     let (here, vms) = (Here::new(), start(config()));
     // Before the server is found, and while it looks at the password.
     for (path, tokens) in [(DISCOVERY, 0), (TOKEN_ENDPOINT, 1)] {
-        vms.set_faults(vec![slow(path, 20_000)]);
+        vms.set_faults(vec![hold(path)]);
         let number = here.session.reserve().unwrap();
-        let seen = requests(&vms, path);
         std::thread::scope(|scope| {
             let call = scope.spawn(|| log_on(&here.session, number, &vms.url()));
-            wait_until(|| requests(&vms, path) > seen);
+            held(&vms, path);
             assert_eq!(here.session.disconnect(number).unwrap(), Outcome::Off);
             assert!(matches!(call.join().unwrap(), Err(Error::Cancelled)));
         });
+        assert_eq!(vms.release(None), 1);
         assert!(matches!(here.session.disconnect(number), Err(Error::NoSuchConnection)));
         assert_eq!(requests(&vms, TOKEN_ENDPOINT), tokens);
     }
@@ -375,10 +386,22 @@ fn p3_closing_during_the_logon_ends_it() {
     assert_eq!(here.data(1).len(), 1);
 }
 
-/// X5: a host that connects to servers that do not answer, again and again, gets an error of its own kind, and can go on when
+/// E4: a host that connects while it is connected says which connection the new one replaces; it never disconnects.
+#[test]
+fn e4_the_end_of_a_connection_is_reported_before_the_next_one_begins() {
+    let (home, collector, key, vms) = (Home::new(), Collector::start().unwrap(), key(), start(config()));
+    let mut host = Host::begin(&mut child::command(&home, &collector.connection_string(&key), &[]));
+    assert_eq!(host.ask(&format!("log-on {} {PASSWORD}", vms.url())), "0");
+    assert_eq!(host.ask(&format!("replace {} {PASSWORD}", vms.url())), "0");
+    let received = arrived(&collector, &key, 4);
+    let names = received.iter().map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), ["NewSession", "NewVmsSession", "CloseVmsSession", "NewVmsSession"]);
+}
+
+/// A host that connects to servers that do not answer, again and again, gets an error of its own kind, and can go on when
 /// they are ended. In a process of its own, as the limit is that of a process.
 #[test]
-fn x5_the_threads_of_connections_are_bounded() {
+fn p3_the_threads_of_connections_are_bounded() {
     const THREADS: usize = 64;
     let (home, collector, key, vms) = (Home::new(), Collector::start().unwrap(), key(), start(config()));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -129,11 +129,15 @@ fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
 fn libtest(built: &Built, arguments: &[&str]) -> Outcome<(bool, String)> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--locked"]).args(arguments).env("VMS_TEST_NATIVE", &built.native);
+    command.env("RUST_TEST_THREADS", THREADS);
     if let Ok(program) = std::env::current_exe() {
         command.env("VMS_TEST_XTASK", program);
     }
     listen(&mut command)
 }
+
+/// More than there are processors: the tests wait most of the time.
+const THREADS: &str = "6";
 
 /// The name of the test that builds everything once more.
 const SECOND_BUILD: &str = "two_builds_of_one_commit_are_equal";
@@ -186,13 +190,19 @@ fn c_programs() -> PathBuf {
 
 /// Runs each program of the library's tests on Windows.
 fn rust_on_windows(programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
-    let variables = [
+    // What a test lacks is an error there as well.
+    let ci = std::env::var("CI").ok().map(|value| ("CI", value));
+    let variables: Vec<(&str, String)> = [
+        ("RUST_TEST_THREADS", THREADS.to_owned()),
         ("VMS_TEST_NATIVE", windows::path(programs.native)),
         ("VMS_TEST_PROGRAMS", windows::path(&c_programs())),
         ("VMS_TEST_WINE", "1".to_owned()),
         // Where golden files are.
         ("CARGO_MANIFEST_DIR", windows::path(&root())),
-    ];
+    ]
+    .into_iter()
+    .chain(ci)
+    .collect();
     for test in &programs.tests {
         println!("\n     Running {}", test.display());
         let (success, printed) = listen(&mut windows::program(test, &[], &variables))?;

@@ -138,6 +138,31 @@ impl Host {
         self.child.id()
     }
 
+    /// Returns its private memory in bytes, as the system says to others.
+    #[cfg(target_os = "linux")]
+    pub fn private_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let kibibytes = |name: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_end_matches("kB").trim().parse().unwrap()
+        };
+        (kibibytes("VmData:") + kibibytes("VmStk:")) * 1024
+    }
+
+    /// Returns its private memory in bytes, as the system says to others.
+    #[cfg(windows)]
+    pub fn private_bytes(&self) -> u64 {
+        use std::os::windows::io::AsRawHandle;
+        use windows_sys::Win32::System::ProcessStatus::{GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS_EX};
+        let mut counters =
+            PROCESS_MEMORY_COUNTERS_EX { cb: size_of::<PROCESS_MEMORY_COUNTERS_EX>() as u32, ..Default::default() };
+        // SAFETY: the handle is open, and the record is ours, writable, and as large as is said.
+        let done = unsafe { GetProcessMemoryInfo(self.child.as_raw_handle(), (&raw mut counters).cast(), counters.cb) };
+        assert_ne!(done, 0);
+        // Wine leaves the first at zero.
+        counters.PrivateUsage.max(counters.PagefileUsage) as u64
+    }
+
     /// Returns where a folder is that only the host sees as it is.
     #[cfg(target_os = "linux")]
     pub fn sees(&self, folder: &Path) -> PathBuf {
@@ -206,4 +231,46 @@ impl Drop for Host {
 #[cfg(unix)]
 pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0)
+}
+
+/// Returns who may do what with a file, in the system's own notation.
+#[cfg(windows)]
+pub fn access_control_list(path: &Path) -> String {
+    use std::os::windows::ffi::OsStrExt;
+    use std::ptr::null_mut;
+    use windows_sys::Win32::Security::Authorization::{
+        ConvertSecurityDescriptorToStringSecurityDescriptorW, GetNamedSecurityInfoW, SDDL_REVISION_1, SE_FILE_OBJECT,
+    };
+    use windows_sys::Win32::Security::DACL_SECURITY_INFORMATION;
+    let path: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    let (mut descriptor, mut text, mut length) = (null_mut(), null_mut(), 0);
+    // SAFETY: the path ends with a NUL, and the descriptor can be written to; it is left to the end of this process.
+    let outcome = unsafe {
+        GetNamedSecurityInfoW(
+            path.as_ptr(),
+            SE_FILE_OBJECT,
+            DACL_SECURITY_INFORMATION,
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            &raw mut descriptor,
+        )
+    };
+    assert_eq!(outcome, 0);
+    // SAFETY: the descriptor is a valid one, and text and length can be written to.
+    let done = unsafe {
+        ConvertSecurityDescriptorToStringSecurityDescriptorW(
+            descriptor,
+            SDDL_REVISION_1,
+            DACL_SECURITY_INFORMATION,
+            &raw mut text,
+            &raw mut length,
+        )
+    };
+    assert_ne!(done, 0);
+    // SAFETY: the text has this length, with a NUL at its end.
+    String::from_utf16_lossy(unsafe { std::slice::from_raw_parts(text, length as usize) })
+        .trim_end_matches('\0')
+        .to_owned()
 }

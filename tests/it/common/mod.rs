@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod native;
+pub mod net;
 pub mod vms;
 
 use std::sync::{Arc, PoisonError};
@@ -219,10 +220,11 @@ pub fn is_wine() -> bool {
     std::env::var_os("VMS_TEST_WINE").is_some()
 }
 
-/// Prints what `cargo xtask test` counts. The runner keeps what `println!` prints, and gives the thread its test's name.
+/// Prints what `cargo xtask test` counts. The runner keeps what `println!` prints, and gives the thread its test's name. It may be
+/// in the middle of a line.
 pub fn say_skipped(reason: &str) {
     let thread = std::thread::current();
-    let line = format!("SKIPPED {}: {reason}\n", thread.name().unwrap_or_default());
+    let line = format!("\nSKIPPED {}: {reason}\n", thread.name().unwrap_or_default());
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).unwrap();
 }
 
