@@ -306,44 +306,34 @@ impl Tally {
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", report.display());
         let text = fs::read_to_string(report).map_err(|error| failed(&error))?;
         let mut reader = quick_xml::Reader::from_str(&text);
-        let (before, mut test, mut passes) = ((self.passed, self.failed), String::new(), false);
+        let mut tests: Vec<(String, String)> = Vec::new();
         loop {
             let event = reader.read_event().map_err(|error| failed(&error))?;
-            match (&event, event_name(&event)) {
-                (Event::Eof, _) => break,
-                (Event::Start(tag) | Event::Empty(tag), "testcase") => {
-                    let name = tag.try_get_attribute("name").map_err(|error| failed(&error))?;
-                    test = name.map(|name| name.value.into_owned()).unwrap_or_default();
-                    passes = true;
-                }
-                (Event::Start(_) | Event::Empty(_), "failure" | "error") => {
-                    (passes, self.failed) = (false, self.failed + 1)
-                }
-                (Event::Start(_) | Event::Empty(_), "skipped") => {
-                    passes = false;
-                    self.skipped.push(test.clone());
+            let (Event::Start(tag) | Event::Empty(tag)) = &event else {
+                if matches!(event, Event::Eof) { break } else { continue }
+            };
+            let attribute = |name| tag.try_get_attribute(name).ok().flatten().map(|found| found.value.into_owned());
+            match (tag.local_name().into_inner(), tests.last_mut()) {
+                ("testcase", _) => tests.push((attribute("name").unwrap_or_default(), String::new())),
+                ("failure" | "error", Some((_, outcome))) => "failed".clone_into(outcome),
+                ("skipped", Some((test, outcome))) => {
+                    *outcome = format!("{test}: {}", attribute("message").unwrap_or_default());
                 }
                 _ => {}
             }
-            let ends = matches!(event, Event::End(_) | Event::Empty(_)) && event_name(&event) == "testcase";
-            if ends && passes {
-                self.clauses.passed(&test, system);
-                self.passed += 1;
+        }
+        let before = self.failed;
+        for (test, outcome) in &tests {
+            match outcome.as_str() {
+                "" => {
+                    self.clauses.passed(test, system);
+                    self.passed += 1;
+                }
+                "failed" => self.failed += 1,
+                reason => self.skipped.push(reason.to_owned()),
             }
         }
-        let ran = self.passed > before.0 || self.failed > before.1;
-        if ran && (success || self.failed > before.1) {
-            Ok(())
-        } else {
-            Err("the managed tests could not be run".to_owned())
-        }
-    }
-}
-
-fn event_name<'a>(event: &'a Event<'_>) -> &'a str {
-    match event {
-        Event::Start(tag) | Event::Empty(tag) => tag.local_name().into_inner(),
-        Event::End(tag) => tag.local_name().into_inner(),
-        _ => "",
+        let ran = !tests.is_empty() && (success || self.failed > before);
+        if ran { Ok(()) } else { Err("the managed tests could not be run".to_owned()) }
     }
 }
