@@ -1,7 +1,6 @@
 //! `cargo xtask demo`: a real PowerShell imports the module, connects to a demo VMS and disconnects; a local collector shows
 //! what arrived beside what the documentation promises and what the VMS has.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -9,6 +8,7 @@ use vms_collector::{Collector, Received};
 use vms_demo::{Config, DemoVms, Disabled, Site, User};
 
 use crate::build::{self, Built};
+use crate::powershell;
 use crate::tools::{self, Outcome, isolate, root};
 
 /// Any key: the collector takes all.
@@ -44,7 +44,9 @@ pub fn show(built: &Built) -> Outcome<()> {
     println!("VMS:       {}", vms.url());
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let script = SCRIPT.replace("{module}", &built.module.display().to_string());
-    let mut shell = powershell(&script.replace("{address}", &vms.url()).replace("{password}", PASSWORD));
+    let script = script.replace("{address}", &vms.url()).replace("{password}", PASSWORD);
+    let mut shell = powershell::command()?;
+    shell.args(["-Command", &script]);
     isolate(&mut shell, home.path());
     shell.env("VMS_ApplicationInsights__ConnectionString", collector.connection_string(KEY));
     tools::run(&mut shell)?;
@@ -93,15 +95,6 @@ fn counts(vms: &DemoVms) -> [(&'static str, u64); 9] {
         ("InputCount", counts.inputs),
         ("OutputCount", counts.outputs),
     ]
-}
-
-/// Prepares a PowerShell that runs a script; where none is to be had, the host program on its engine.
-fn powershell(script: &str) -> Command {
-    let program = build::powershell().unwrap_or_else(|_| build::program("VmsHost"));
-    println!("shell:     {}", program.display());
-    let mut shell = Command::new(program);
-    shell.args(["-NoProfile", "-NonInteractive", "-Command", script]);
-    shell
 }
 
 /// A row of the documentation: event, field, sort and meaning.

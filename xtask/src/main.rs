@@ -10,6 +10,7 @@ mod demo;
 mod fields;
 mod header;
 mod package;
+mod powershell;
 mod test;
 mod tools;
 mod windows;

@@ -10,7 +10,7 @@ use vms_collector::Collector;
 use crate::build::{self, Built};
 use crate::clauses::{Clauses, System};
 use crate::tools::{self, Outcome, both, cargo, isolate, listen, root};
-use crate::{demo, fields, header, package, windows};
+use crate::{demo, fields, header, package, powershell, windows};
 
 /// What is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub fn run(part: Part) -> Outcome<()> {
     let (module, dotnet) = stage("packages", || Ok((package::make(&built)?, package::hosts()?)))?;
     let tests_here = part == Part::All || cfg!(windows);
     if tests_here {
-        stage("PowerShell's host", build::publish_host)?;
+        stage("PowerShell", powershell::assembly)?;
     }
     // Tests wait most of the time, builds do not.
     let run_here = || {
@@ -146,8 +146,8 @@ struct ForWindows<'a> {
     tests: Vec<PathBuf>,
     /// The managed tests.
     managed: PathBuf,
-    /// The PowerShell engine.
-    host: PathBuf,
+    /// PowerShell.
+    shell: powershell::ForWine,
     /// A program that takes the library as a package.
     library_host: PathBuf,
 }
@@ -173,7 +173,7 @@ impl<'a> ForWindows<'a> {
             native,
             tests: test_programs(&String::from_utf8_lossy(&messages)),
             managed: project("Vms.Telemetry.Tests", "tests/Vms.Telemetry.Tests")?,
-            host: project("VmsHost", "hosts/VmsHost")?,
+            shell: powershell::for_wine()?,
             library_host: build::windows_program(&mut consumer()?, "LibraryHost", "hosts/LibraryHost")?,
         })
     }
@@ -218,7 +218,7 @@ fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
         .args(RUNNER)
         .arg(&report)
         .env("VMS_TEST_MODULE", module)
-        .env("VMS_TEST_HOST", build::host())
+        .env("VMS_TEST_SHELL", powershell::assembly()?)
         .env("VMS_TEST_LIBRARY_HOST", build::program("LibraryHost"))
         .env("VMS_TEST_FRAMEWORK_HOST", build::artifacts("FrameworkHost").join("FrameworkHost.exe"))
         .env(
@@ -236,15 +236,15 @@ fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tall
     let collector = collector()?;
     let variables = [
         ("VMS_TEST_MODULE", windows::path(module)),
-        ("VMS_TEST_HOST", windows::path(&programs.host)),
+        ("VMS_TEST_SHELL", windows::path(&programs.shell.program)),
         ("VMS_TEST_LIBRARY_HOST", windows::path(&programs.library_host)),
         ("VMS_TEST_FRAMEWORK_HOST", windows::path(&build::artifacts("FrameworkHost").join("FrameworkHost.exe"))),
         ("VMS_TEST_DEMO_VMS", windows::path(&windows::target().join("debug/vms-demo.exe"))),
         ("VMS_TEST_PEER", windows::path(&build::artifacts("PeerModule").join("PeerModule.psd1"))),
         ("VMS_TEST_COLLECTOR", collector.url()),
         ("VMS_TEST_WINE", "1".to_owned()),
-        ("POWERSHELL_TELEMETRY_OPTOUT", "1".to_owned()),
     ];
+    let variables = variables.into_iter().chain(powershell::wine_variables(&programs.shell)).collect::<Vec<_>>();
     let report = root().join("target/windows-report.xml");
     let arguments: Vec<String> = RUNNER.iter().map(|word| (*word).to_owned()).chain([windows::path(&report)]).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

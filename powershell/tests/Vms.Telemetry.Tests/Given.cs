@@ -12,8 +12,17 @@ internal static class Given
     /// <summary>The folder that the module is found in by its name.</summary>
     internal static string Modules => Path.GetFullPath(Path.Combine(Module, "..", ".."));
 
-    /// <summary>The program that runs scripts in the PowerShell engine.</summary>
-    internal static string ScriptHost => Variable("VMS_TEST_HOST");
+    /// <summary>PowerShell and the script that runs scripts for these tests, as a program and its first arguments.</summary>
+    internal static string[] Shell
+    {
+        get
+        {
+            var shell = Variable("VMS_TEST_SHELL");
+            var run = Path.Combine(AppContext.BaseDirectory, "run.ps1");
+            string[] arguments = [shell, "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", run];
+            return Path.GetExtension(shell) == ".dll" ? ["dotnet", .. arguments] : arguments;
+        }
+    }
 
     /// <summary>The program that uses the library without PowerShell.</summary>
     internal static string LibraryHost => Variable("VMS_TEST_LIBRARY_HOST");
