@@ -230,8 +230,8 @@ Describe 'Connect' {
     ) {
         $vms = Start-Vms (New-Fault $Path '' 3600000)
         $shell = [PowerShell]::Create()
-        [void] $shell.AddCommand('Import-Module').AddArgument('VmsTelemetry').AddStatement()
-        [void] $shell.AddCommand('Connect-Vms').AddArgument($vms.Address).AddParameters((Get-User $User)).AddParameter('TimeoutSec', 3600)
+        [void] $shell.AddScript('param($At, $With) Import-Module VmsTelemetry; Connect-Vms $At @With -TimeoutSec 3600')
+        [void] $shell.AddArgument($vms.Address).AddArgument((Get-User $User))
         $call = $shell.BeginInvoke()
         Wait-Until { $shell.Streams.Progress.Count }
         # On this computer the server is found in less time.

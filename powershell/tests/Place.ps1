@@ -11,20 +11,26 @@ $OnWindows = [Environment]::OSVersion.Platform -eq 'Win32NT'
 $OnWine = $env:VMS_TEST_WINE -eq '1'
 $Limit = 60
 
+# Sets environment variables; null removes one, which .NET's own method does not do for PowerShell.
+function Set-Variables([hashtable] $Variables) {
+    foreach ($name in $Variables.Keys) {
+        if ($null -eq $Variables[$name]) { Remove-Item "Env:$name" -ErrorAction Ignore } else { Set-Item "Env:$name" $Variables[$name] }
+    }
+}
+
 # Makes the place. Nothing in the tester's own environment says anything about telemetry in it.
 function New-Place([hashtable] $Variables = @{}) {
     foreach ($name in @(Get-ChildItem Env: | ForEach-Object Name)) {
-        if ($name -match '^VMS_(?!TEST_)|^DO_NOT_TRACK$|_PROXY$') { [Environment]::SetEnvironmentVariable($name, $null) }
+        if ($name -match '^VMS_(?!TEST_)|^DO_NOT_TRACK$|_PROXY$') { Set-Variables @{ $name = $null } }
     }
     $script:Root = Join-Path ([IO.Path]::GetTempPath()) ('vms-test-' + [guid]::NewGuid().ToString('N'))
     $script:Programs = New-Object Collections.ArrayList
     $script:Key = [guid]::NewGuid().ToString()
     [void](New-Item $Root -ItemType Directory)
-    $collector = Start-Program 'vms-collector' '--quiet'
-    $script:Collector = $collector.Address
+    $script:Collector = (Start-Program 'vms-collector' '--quiet').Address
     $script:DataFolder = Join-Path $Root 'local/Milestone/MilestonePSTools'
     $modules = Split-Path (Split-Path $env:VMS_TEST_MODULE)
-    $own = @{
+    Set-Variables @{
         LOCALAPPDATA = Join-Path $Root 'local'
         XDG_DATA_HOME = Join-Path $Root 'local'
         ProgramData = Join-Path $Root 'shared'
@@ -32,9 +38,7 @@ function New-Place([hashtable] $Variables = @{}) {
         PSModulePath = $modules + [IO.Path]::PathSeparator + $env:PSModulePath
         VMS_ApplicationInsights__ConnectionString = "InstrumentationKey=$Key;IngestionEndpoint=$Collector"
     }
-    foreach ($set in $own, $Variables) {
-        foreach ($name in $set.Keys) { [Environment]::SetEnvironmentVariable($name, $set[$name]) }
-    }
+    Set-Variables $Variables
 }
 
 # Ends all programs, and deletes the folders.
@@ -46,7 +50,7 @@ function Remove-Place {
     Remove-Item $Root -Recurse -Force
 }
 
-function Start-Process-Of([string] $File, [string] $Arguments) {
+function Start-Hidden([string] $File, [string] $Arguments) {
     $start = New-Object Diagnostics.ProcessStartInfo $File, $Arguments
     $start.UseShellExecute = $false
     $start.RedirectStandardOutput = $true
@@ -59,7 +63,7 @@ function Start-Process-Of([string] $File, [string] $Arguments) {
 # Starts a stand-in; its first line ends with its address, its second one tells more.
 function Start-Program([string] $Name, [string] $Arguments) {
     $suffix = if ($OnWindows) { '.exe' } else { '' }
-    $process = Start-Process-Of (Join-Path $env:VMS_TEST_PROGRAMS ($Name + $suffix)) $Arguments
+    $process = Start-Hidden (Join-Path $env:VMS_TEST_PROGRAMS ($Name + $suffix)) $Arguments
     $first = $process.StandardOutput.ReadLine()
     if ("$first" -notmatch 'https?://\S+') { throw "$Name does not start: $($process.StandardError.ReadToEnd())" }
     @{ Process = $process; Address = $Matches[0]; More = $process.StandardOutput.ReadLine() }
@@ -131,10 +135,10 @@ function New-Credential([string] $Name, [string] $Secret = $Password) {
 }
 
 # Waits until the collector has that many events of this place, and gives all that it has.
-function Get-Received([int] $Count) {
+function Get-Received([int] $Count, [string] $From = $Collector) {
     $web = New-Object Net.WebClient
     $web.Encoding = [Text.Encoding]::UTF8
-    $lines = $web.DownloadString("$($Collector)received?ikey=$Key&count=$Count&timeout=$Limit") -split "`n" | Where-Object { $_ }
+    $lines = $web.DownloadString("$($From)received?ikey=$Key&count=$Count&timeout=$Limit") -split "`n" | Where-Object { $_ }
     @($lines | ForEach-Object { ConvertFrom-Json $_ })
 }
 
@@ -153,10 +157,8 @@ function Wait-Counted { Wait-Until { -not (Get-VmsConnection).IsCounting } }
 # Starts a script in a further process of this PowerShell; it waits for a signal with Wait-Signal.
 function Start-Child([string] $Script, [hashtable] $Variables = @{}) {
     $before = @{}
-    foreach ($name in $Variables.Keys) {
-        $before[$name] = [Environment]::GetEnvironmentVariable($name)
-        [Environment]::SetEnvironmentVariable($name, $Variables[$name])
-    }
+    foreach ($name in $Variables.Keys) { $before[$name] = [Environment]::GetEnvironmentVariable($name) }
+    Set-Variables $Variables
     $begin = "`$ErrorActionPreference = 'Stop'; `$ProgressPreference = 'SilentlyContinue'`n" +
         "function Wait-Signal(`$Name) { while (-not (Test-Path (Join-Path '$Root' `$Name))) { Start-Sleep -Milliseconds 20 } }`n"
     $encoded = [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes($begin + $Script))
@@ -165,8 +167,8 @@ function Start-Child([string] $Script, [hashtable] $Variables = @{}) {
     if ([IO.Path]::GetFileNameWithoutExtension($shell) -eq 'dotnet') {
         $arguments = "`"$(Join-Path $PSHOME 'pwsh.dll')`" $arguments"
     }
-    $process = Start-Process-Of $shell $arguments
-    foreach ($name in $before.Keys) { [Environment]::SetEnvironmentVariable($name, $before[$name]) }
+    $process = Start-Hidden $shell $arguments
+    Set-Variables $before
     @{ Process = $process; Output = $process.StandardOutput.ReadToEndAsync(); Errors = $process.StandardError.ReadToEndAsync() }
 }
 

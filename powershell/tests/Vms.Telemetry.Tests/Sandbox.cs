@@ -122,7 +122,7 @@ internal sealed class Sandbox : IDisposable
         return await child.End();
     }
 
-    /// <summary>Runs a script in a process that has mounts of its own, which end with it. Skips the test if nobody may mount.</summary>
+    /// <summary>Runs a script in a process that has mounts of its own, which end with it. The test needs that somebody may mount.</summary>
     /// <param name="mount">Commands of the shell.</param>
     /// <param name="script">The script.</param>
     internal async Task<ChildResult> ScriptWithMount(string mount, string script)
@@ -136,7 +136,7 @@ internal sealed class Sandbox : IDisposable
         var result = await child.End();
         var isRefused = result.Errors.Contains("unshare: ", StringComparison.Ordinal)
             || result.Errors.Contains("mount: ", StringComparison.Ordinal);
-        Assert.SkipWhen(isRefused, "This computer does not allow mounts: " + result.Errors);
+        Given.Needs(!isRefused, "This computer does not allow mounts: " + result.Errors);
         return result;
     }
 
