@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use comfy_table::Table;
 use serde_json::{Map, Value};
 use vms_collector::{Collector, Received};
 use vms_demo::{Config, DemoVms, Disabled, Site, User};
 
 use crate::build::{self, Built};
 use crate::powershell;
+use crate::stages::{stage, table};
 use crate::tools::{self, Outcome, isolate, root};
 
 /// Any key: the collector takes all.
@@ -32,7 +34,9 @@ const PASSWORD: &str = "not-a-secret";
 
 /// Builds everything and runs the demonstration.
 pub fn run() -> Outcome<()> {
-    show(&build::all(false)?)
+    println!("This takes two or three minutes the first time, and some seconds later on.");
+    let built = stage("build", || build::all(false, build::SHIPPED))?;
+    show(&built)
 }
 
 /// Runs the demonstration; an error where what arrived is not what is promised.
@@ -49,7 +53,7 @@ pub fn show(built: &Built) -> Outcome<()> {
     shell.args(["-Command", &script]);
     isolate(&mut shell, home.path());
     shell.env("VMS_ApplicationInsights__ConnectionString", collector.connection_string(KEY));
-    tools::run(&mut shell)?;
+    println!("{}", String::from_utf8_lossy(&tools::output(&mut shell)?));
     let received = collector.wait_for(Some(KEY), 3, PATIENCE);
     let promises =
         promises(&std::fs::read_to_string(root().join("docs/telemetry-fields.md")).map_err(|error| error.to_string())?);
@@ -123,7 +127,8 @@ fn promises(page: &str) -> Vec<Promise> {
 fn compare(item: &Received, promises: &[Promise], counts: &[(&str, u64)], troubles: &mut Vec<String>) {
     let data = &item.envelope["data"]["baseData"];
     let event = data["name"].as_str().unwrap_or_default();
-    println!("\n{event}  ({})", item.envelope["time"].as_str().unwrap_or_default());
+    println!("\n{event}  ({})\n", item.envelope["time"].as_str().unwrap_or_default());
+    let mut shown = table(&["field", "value", "the VMS itself", "what it says"]);
     if !item.accepted() {
         troubles.push(format!("{event}: the collector refused it: {}", item.refusal.as_deref().unwrap_or_default()));
     }
@@ -138,8 +143,7 @@ fn compare(item: &Received, promises: &[Promise], counts: &[(&str, u64)], troubl
         if let Some(value) = value {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let count = counts.iter().find(|(field, _)| field == name);
-            let own = count.map(|(_, count)| format!(" (the VMS itself: {count})")).unwrap_or_default();
-            println!("  {name:20} {text:50} {about}{own}");
+            shown.add_row([name, &text, &count.map(|(_, count)| count.to_string()).unwrap_or_default(), about]);
             if count.is_some_and(|(_, count)| value.as_u64() != Some(*count)) {
                 troubles.push(format!("{event}: {name} is not what the VMS has"));
             }
@@ -156,13 +160,14 @@ fn compare(item: &Received, promises: &[Promise], counts: &[(&str, u64)], troubl
             troubles.push(format!("{event}: the {sort} {name} is not promised"));
         }
     }
-    tags(&item.envelope["tags"], event, troubles);
+    tags(&item.envelope["tags"], event, &mut shown, troubles);
+    println!("{shown}");
 }
 
-/// Prints the tags, and checks those that must not tell anything.
-fn tags(tags: &Value, event: &str, troubles: &mut Vec<String>) {
+/// Shows the tags, and checks those that must not tell anything.
+fn tags(tags: &Value, event: &str, shown: &mut Table, troubles: &mut Vec<String>) {
     for (name, value) in tags.as_object().into_iter().flatten() {
-        println!("  {name:20} {}", value.as_str().unwrap_or_default());
+        shown.add_row([name, value.as_str().unwrap_or_default()]);
     }
     for silent in ["ai.cloud.role", "ai.cloud.roleInstance", "ai.user.authUserId", "ai.internal.nodeName"] {
         if tags[silent] != "na" {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::tools::{Outcome, copy_folder, dotnet, output, root, run};
+use crate::tools::{Outcome, clear, copy, copy_folder, dotnet, output, root, run};
 use crate::windows;
 
 /// What names the versions of all that is fetched.
@@ -33,10 +33,22 @@ pub struct ForWine {
     pub runtime: PathBuf,
 }
 
+impl ForWine {
+    /// The variables that it needs.
+    pub fn variables(&self) -> [(&'static str, String); 4] {
+        let [telemetry, updates, colors] = QUIET.map(|(name, value)| (name, value.to_owned()));
+        [telemetry, updates, colors, ("DOTNET_ROOT", windows::path(&self.runtime))]
+    }
+}
+
+/// It sends nothing, looks for no update and writes plain text.
+const QUIET: [(&str, &str); 3] =
+    [("POWERSHELL_TELEMETRY_OPTOUT", "1"), ("POWERSHELL_UPDATECHECK", "Off"), ("NO_COLOR", "1")];
+
 /// Prepares PowerShell for a script or command; the arguments that say which are the caller's to add.
 pub fn command() -> Outcome<Command> {
     let mut command = Command::new("dotnet");
-    command.arg(assembly()?).args(["-NoProfile", "-NonInteractive"]);
+    command.arg(assembly()?).args(["-NoProfile", "-NonInteractive"]).envs(QUIET);
     Ok(command)
 }
 
@@ -77,7 +89,7 @@ pub fn for_wine() -> Outcome<ForWine> {
             frameworks.push(framework);
         }
         let resolver = "hostfxr.dll";
-        crate::tools::copy(&frameworks[0].join(resolver), &runtime.join("host/fxr").join(version).join(resolver))?;
+        copy(&frameworks[0].join(resolver), &runtime.join("host/fxr").join(version).join(resolver))?;
         let tool = packages.tool("win")?;
         let shell = folder.join("shell");
         copy_folder(&tool, &shell)?;
@@ -85,6 +97,16 @@ pub fn for_wine() -> Outcome<ForWine> {
         copy_folder(&packages.package("pester", "PesterVersion").join("tools"), &shell.join("Modules/Pester"))
     })?;
     Ok(ForWine { program: folder.join("shell/pwsh.exe"), runtime: folder.join("dotnet") })
+}
+
+/// The files of tests in PowerShell, in the order of their names.
+pub fn pester_files() -> Outcome<Vec<PathBuf>> {
+    let folder = root().join("powershell/tests");
+    let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.to_string_lossy().ends_with(".Tests.ps1"));
+    files.sort();
+    Ok(files)
 }
 
 /// Makes a folder unless it is there, made of the versions that are named now.
@@ -106,7 +128,7 @@ fn once(name: &str, make: impl FnOnce(&Path) -> Outcome<()>) -> Outcome<PathBuf>
     let new = tempfile::tempdir_in(&all).map_err(failed)?;
     make(new.path())?;
     fs::write(new.path().join("versions"), &versions).map_err(failed)?;
-    crate::build::clear(&folder)?;
+    clear(&folder)?;
     match fs::rename(new.keep(), &folder) {
         Err(error) if !stamp.exists() => Err(failed(error)),
         _ => Ok(folder),
@@ -177,14 +199,4 @@ impl Packages {
 /// The processor in a name such as `linux-x64`.
 fn rid_arch(rid: &str) -> &str {
     rid.rsplit('-').next().unwrap_or(rid)
-}
-
-/// The variables that PowerShell for Wine needs.
-pub fn wine_variables(shell: &ForWine) -> [(&'static str, String); 4] {
-    [
-        ("DOTNET_ROOT", windows::path(&shell.runtime)),
-        ("POWERSHELL_TELEMETRY_OPTOUT", "1".to_owned()),
-        ("POWERSHELL_UPDATECHECK", "Off".to_owned()),
-        ("NO_COLOR", "1".to_owned()),
-    ]
 }
