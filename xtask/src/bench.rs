@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
@@ -14,7 +13,7 @@ use vms_collector::tls::{Authority, Leaf};
 use crate::cargo::{cargo, reproducible};
 use crate::stages::table;
 use crate::tools::{Outcome, isolate, root, run};
-use crate::{build, package, windows};
+use crate::{build, package, powershell, windows};
 
 /// Fresh processes a figure.
 const ROUNDS: usize = 31;
@@ -57,8 +56,7 @@ pub fn run_all() -> Outcome<()> {
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let authority = home.path().join("authority.pem");
     let collector = collector(&authority)?;
-    build::publish_host()?;
-    let host = build::host();
+    powershell::assembly()?;
     let mut candidates = [
         Candidate { name: "an empty binary module", module: built_module("EmptyModule"), send: "", figures: vec![] },
         Candidate { name: "VmsTelemetry", module: module.join("VmsTelemetry.psd1"), send: SEND_OURS, figures: vec![] },
@@ -72,7 +70,7 @@ pub fn run_all() -> Outcome<()> {
     for round in 0..ROUNDS {
         for candidate in &mut candidates {
             let profile = home.path().join(format!("{round}-{}", candidate.figures.len()));
-            candidate.figures.push(measure(&host, candidate, &profile, &authority, &collector)?);
+            candidate.figures.push(measure(candidate, &profile, &authority, &collector)?);
         }
     }
     let added = print(&candidates, &collector);
@@ -88,21 +86,15 @@ pub fn run_all() -> Outcome<()> {
     ]))
 }
 
-fn measure(
-    host: &Path,
-    candidate: &Candidate,
-    profile: &Path,
-    authority: &Path,
-    collector: &Collector,
-) -> Outcome<[f64; 3]> {
+fn measure(candidate: &Candidate, profile: &Path, authority: &Path, collector: &Collector) -> Outcome<[f64; 3]> {
     let script = SCRIPT.replace("{module}", &candidate.module.display().to_string()).replace("{send}", candidate.send);
-    let mut command = Command::new(host);
+    let mut command = powershell::command()?;
     isolate(&mut command, profile);
     // Both sides trust the authority the way this system's software does it without an installation.
     command.env("SSL_CERT_FILE", authority).args(["-Command", &script]);
     let connection_string = collector.connection_string(KEY).replace("127.0.0.1", "localhost");
     let output = command.env("VMS_ApplicationInsights__ConnectionString", connection_string).output();
-    let output = output.map_err(|error| format!("{} cannot be started: {error}", host.display()))?;
+    let output = output.map_err(|error| format!("PowerShell cannot be started: {error}"))?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let figures: Vec<f64> = printed.split_whitespace().filter_map(|figure| figure.parse().ok()).collect();
     <[f64; 3]>::try_from(figures).map_err(|_| {

@@ -4,16 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cargo::{cargo, shipped, target};
-use crate::tools::{
-    Outcome, both, clear, copy, copy_folder, dotnet, files, output, root, run, runtime_identifier, write,
-};
+use crate::tools::{Outcome, both, clear, copy, copy_folder, dotnet, files, root, run, runtime_identifier, write};
 use crate::{fields, header, help, windows};
 
 /// The assembly of the PowerShell module.
 const MODULE_ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
-
-/// The version of PowerShell that demo and tests take where the computer has none: that of VmsHost's engine.
-const POWERSHELL: &str = "7.6.9";
 
 /// The managed projects that are shipped.
 pub const SHIPPED: &[&str] = &["src/Vms.Telemetry", "src/Vms.Telemetry.PowerShell"];
@@ -98,44 +93,12 @@ pub fn program(project: &str) -> PathBuf {
     artifacts(project).join(format!("{project}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Finds a PowerShell: the one on the PATH, else the .NET tool of that name, installed once into the target folder.
-pub fn powershell() -> Outcome<PathBuf> {
-    let mut on_path = Command::new("pwsh");
-    if on_path.args(["-NoProfile", "-Command", "exit 0"]).output().is_ok_and(|output| output.status.success()) {
-        return Ok("pwsh".into());
-    }
-    let folder = target().join("pwsh");
-    let program = folder.join("pwsh").with_extension(std::env::consts::EXE_EXTENSION);
-    if !program.exists() {
-        let what = ["tool", "install", "PowerShell", "--version", POWERSHELL, "--tool-path"];
-        output(dotnet().args(what).arg(&folder))?;
-    }
-    Ok(program)
-}
-
 /// Publishes a managed program for Windows, with the runtime in it, and gives its path. `dotnet` is prepared for where its
 /// packages come from.
 pub fn windows_program(dotnet: &mut Command, project: &str, folder: &str) -> Outcome<PathBuf> {
-    publish(dotnet, folder, windows::RUNTIME_IDENTIFIER, "--self-contained")?;
-    Ok(published(project, windows::RUNTIME_IDENTIFIER).join(format!("{project}.exe")))
-}
-
-/// Publishes the PowerShell engine's host for this system: compiled ahead, as the engine is where PowerShell is installed.
-pub fn publish_host() -> Outcome<()> {
-    publish(&mut dotnet(), "hosts/VmsHost", &runtime_identifier(), "--no-self-contained")
-}
-
-/// Where `publish_host` leaves the host.
-pub fn host() -> PathBuf {
-    published("VmsHost", &runtime_identifier()).join(format!("VmsHost{}", std::env::consts::EXE_SUFFIX))
-}
-
-fn publish(dotnet: &mut Command, folder: &str, runtime_identifier: &str, runtime: &str) -> Outcome<()> {
-    let what = ["publish", folder, "--configuration", "Release", "--runtime", runtime_identifier, runtime];
-    run(dotnet.args(what).args(["--verbosity", "quiet"]))
-}
-
-/// The folder that a managed program is published into.
-fn published(project: &str, runtime_identifier: &str) -> PathBuf {
-    root().join("target/dotnet/publish").join(project).join(format!("release_{runtime_identifier}"))
+    let rid = windows::RUNTIME_IDENTIFIER;
+    let what = ["publish", folder, "--configuration", "Release", "--runtime", rid, "--self-contained"];
+    run(dotnet.args(what).args(["--verbosity", "quiet"]))?;
+    let published = root().join("target/dotnet/publish").join(project).join(format!("release_{rid}"));
+    Ok(published.join(format!("{project}.exe")))
 }

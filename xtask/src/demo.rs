@@ -1,7 +1,6 @@
 //! `cargo xtask demo`: a real PowerShell imports the module, connects to a demo VMS and disconnects; a local collector shows
 //! what arrived beside what the documentation promises and what the VMS has.
 
-use std::process::Command;
 use std::time::Duration;
 
 use comfy_table::Table;
@@ -11,6 +10,7 @@ use vms_demo::{Config, DemoVms, Disabled, Site, User};
 
 use crate::build::{self, Built};
 use crate::fields::{self, Event, Field};
+use crate::powershell;
 use crate::stages::{stage, table};
 use crate::tools::{self, Outcome, isolate};
 
@@ -49,7 +49,9 @@ pub fn show(built: &Built) -> Outcome<()> {
     println!("VMS:       {}", vms.url());
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let script = SCRIPT.replace("{module}", &built.module.display().to_string());
-    let mut shell = powershell(&script.replace("{address}", &vms.url()).replace("{password}", PASSWORD));
+    let script = script.replace("{address}", &vms.url()).replace("{password}", PASSWORD);
+    let mut shell = powershell::command()?;
+    shell.args(["-Command", &script]);
     isolate(&mut shell, home.path());
     shell.env("VMS_ApplicationInsights__ConnectionString", collector.connection_string(KEY));
     println!("{}", String::from_utf8_lossy(&tools::output(&mut shell)?));
@@ -82,15 +84,6 @@ fn vms() -> Outcome<DemoVms> {
     };
     let config = Config { site, users: vec![User::basic("reader", PASSWORD)], ..Config::default() };
     DemoVms::start(config).map_err(|error| format!("the demo VMS cannot listen on this computer: {error}"))
-}
-
-/// Prepares a PowerShell that runs a script; where none is to be had, the host program on its engine.
-fn powershell(script: &str) -> Command {
-    let program = build::powershell().unwrap_or_else(|_| build::program("VmsHost"));
-    println!("shell:     {}", program.display());
-    let mut shell = Command::new(program);
-    shell.args(["-NoProfile", "-NonInteractive", "-Command", script]);
-    shell
 }
 
 /// Prints an event beside its promise and what the VMS itself counts, and notes where they differ.

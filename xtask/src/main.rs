@@ -10,6 +10,7 @@ mod header;
 mod help;
 mod needs;
 mod package;
+mod powershell;
 mod stages;
 mod test;
 mod tools;

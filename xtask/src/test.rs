@@ -13,7 +13,7 @@ use crate::cargo::{cargo, target};
 use crate::clauses::{Clauses, System};
 use crate::stages::{hear, say, stage, times};
 use crate::tools::{self, Outcome, both, isolate, listen, root};
-use crate::{demo, fields, header, needs, package, windows};
+use crate::{demo, fields, header, needs, package, powershell, windows};
 
 /// What can be run by itself.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,7 +90,7 @@ fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_who
     let (built, ()) = both(|| stage("build", || build::all(windows::can_build(), build::EVERYTHING)), prepare)?;
     let (module, dotnet) = stage("packages", || Ok((package::make(&built)?, package::hosts()?)))?;
     if wants(Stage::Managed) || wants(Stage::Rust) || wants(Stage::Demo) {
-        stage("PowerShell's host", build::publish_host)?;
+        stage("PowerShell", powershell::assembly)?;
     }
     // Tests wait most of the time, builds do not.
     let run_here = || {
@@ -99,6 +99,7 @@ fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_who
         }
         if wants(Stage::Managed) {
             stage("managed tests", || managed(&module, &mut tally))?;
+            stage("Pester files", || pester(&module, &mut tally))?;
         }
         if wants(Stage::Demo) {
             stage("demo", || demo::show(&built))?;
@@ -129,6 +130,7 @@ fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_who
         }
         if wants(Stage::WindowsManaged) {
             stage("managed tests on Windows", || managed_on_windows(&module, &windows, &mut tally))?;
+            stage("Pester files on Windows", || pester_on_windows(&module, &windows, &mut tally))?;
         }
     }
     if is_whole && runs_windows && tally.failed == 0 {
@@ -172,8 +174,8 @@ struct ForWindows<'a> {
     tests: Vec<PathBuf>,
     /// The managed tests.
     managed: PathBuf,
-    /// The PowerShell engine.
-    host: PathBuf,
+    /// PowerShell.
+    shell: powershell::ForWine,
     /// A program that takes the library as a package.
     library_host: PathBuf,
 }
@@ -189,17 +191,17 @@ impl<'a> ForWindows<'a> {
         let mut tests = windows::windows_cargo("test")?;
         tests.args(["--package", "vms-telemetry", "--locked", "--no-run", "--message-format=json-render-diagnostics"]);
         let messages = tools::output(&mut tests)?;
-        // The VMS that the managed tests connect to; together with the packages that the tests are made of, so that nothing
+        // What the managed tests connect to; together with the packages that the tests are made of, so that nothing
         // is built twice for other features.
-        let mut demo_vms = windows::windows_cargo("build")?;
-        demo_vms.args(["--locked", "--bin", "vms-demo", "--package", "vms-demo"]);
-        tools::run(demo_vms.args(["--package", "vms-telemetry", "--package", "vms-collector"]))?;
+        let mut stand_ins = windows::windows_cargo("build")?;
+        stand_ins.args(["--locked", "--bin", "vms-demo", "--bin", "vms-collector", "--package", "vms-demo"]);
+        tools::run(stand_ins.args(["--package", "vms-telemetry", "--package", "vms-collector"]))?;
         let project = |project, folder| build::windows_program(&mut tools::dotnet(), project, folder);
         Ok(Self {
             native,
             tests: test_programs(&String::from_utf8_lossy(&messages)),
             managed: project("Vms.Telemetry.Tests", "tests/Vms.Telemetry.Tests")?,
-            host: project("VmsHost", "hosts/VmsHost")?,
+            shell: powershell::for_wine()?,
             library_host: build::windows_program(&mut consumer()?, "LibraryHost", "hosts/LibraryHost")?,
         })
     }
@@ -250,14 +252,73 @@ fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
         .args(RUNNER)
         .arg(&report)
         .env("VMS_TEST_MODULE", module)
-        .env("VMS_TEST_HOST", build::host())
+        .env("VMS_TEST_SHELL", powershell::assembly()?)
         .env("VMS_TEST_LIBRARY_HOST", build::program("LibraryHost"))
         .env("VMS_TEST_FRAMEWORK_HOST", build::artifacts("FrameworkHost").join("FrameworkHost.exe"))
         .env("VMS_TEST_DEMO_VMS", target().join("debug/vms-demo").with_extension(std::env::consts::EXE_EXTENSION))
         .env("VMS_TEST_PEER", build::artifacts("PeerModule").join("PeerModule.psd1"))
         .env("VMS_TEST_COLLECTOR", collector.url());
+    if let Some(program) = layout() {
+        command.env("VMS_TEST_LAYOUT", program);
+    }
     let (success, _) = listen(&mut command)?;
     tally.junit(success, &report, HERE)
+}
+
+/// Compiles the program that prints the layout of the header's structs, where there is a C compiler by its usual name.
+fn layout() -> Option<PathBuf> {
+    let program = root().join("target/layout").with_extension(std::env::consts::EXE_EXTENSION);
+    let mut compiler = Command::new(if cfg!(windows) { "gcc" } else { "cc" });
+    compiler.arg("-o").arg(&program).arg("-I").arg(root().join("include")).arg(root().join("tests/c/layout.c"));
+    tools::run(&mut compiler).ok().map(|()| program)
+}
+
+/// Runs the Pester files, each in a PowerShell of its own.
+fn pester(module: &Path, tally: &mut Tally) -> Outcome<()> {
+    let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
+    for file in powershell::pester_files()? {
+        let report = home.path().join("report.xml");
+        let mut command = powershell::command()?;
+        isolate(&mut command, home.path());
+        command.arg("-File").arg(root().join("powershell/verify-5.1.ps1"));
+        command.arg("-Module").arg(module).arg("-Programs").arg(target().join("debug"));
+        command.arg("-Pester").arg(powershell::pester()?).arg("-Results").arg(&report).arg("-Path").arg(&file);
+        let (success, _) = listen(&mut command)?;
+        tally.junit(success, &report, HERE)?;
+    }
+    Ok(())
+}
+
+/// The same files on Windows.
+fn pester_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
+    let mut variables = programs.shell.variables().to_vec();
+    variables.push(("VMS_TEST_WINE", "1".to_owned()));
+    let report = root().join("target/windows-report.xml");
+    for file in powershell::pester_files()? {
+        let arguments = [
+            "-NoProfile".to_owned(),
+            "-NonInteractive".to_owned(),
+            "-ExecutionPolicy".to_owned(),
+            "Bypass".to_owned(),
+            "-File".to_owned(),
+            windows::path(&root().join("powershell/verify-5.1.ps1")),
+            "-Module".to_owned(),
+            windows::path(module),
+            "-Programs".to_owned(),
+            windows::path(&windows::target().join("debug")),
+            "-Pester".to_owned(),
+            windows::path(&programs.shell.program.with_file_name("Modules").join("Pester")),
+            "-Results".to_owned(),
+            windows::path(&report),
+            "-Path".to_owned(),
+            windows::path(&file),
+        ];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = windows::program(&programs.shell.program, &arguments, &variables);
+        let (success, _) = listen(windows::on_terminal(&mut command))?;
+        tally.junit(success, &report, System::Windows)?;
+    }
+    Ok(())
 }
 
 /// The same tests on Windows.
@@ -265,19 +326,21 @@ fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tall
     let collector = collector()?;
     let variables = [
         ("VMS_TEST_MODULE", windows::path(module)),
-        ("VMS_TEST_HOST", windows::path(&programs.host)),
+        ("VMS_TEST_SHELL", windows::path(&programs.shell.program)),
+        ("VMS_TEST_LAYOUT", windows::path(&c_programs().join("layout.exe"))),
         ("VMS_TEST_LIBRARY_HOST", windows::path(&programs.library_host)),
         ("VMS_TEST_FRAMEWORK_HOST", windows::path(&build::artifacts("FrameworkHost").join("FrameworkHost.exe"))),
         ("VMS_TEST_DEMO_VMS", windows::path(&windows::target().join("debug/vms-demo.exe"))),
         ("VMS_TEST_PEER", windows::path(&build::artifacts("PeerModule").join("PeerModule.psd1"))),
         ("VMS_TEST_COLLECTOR", collector.url()),
         ("VMS_TEST_WINE", "1".to_owned()),
-        ("POWERSHELL_TELEMETRY_OPTOUT", "1".to_owned()),
     ];
+    let variables = variables.into_iter().chain(programs.shell.variables()).collect::<Vec<_>>();
     let report = root().join("target/windows-report.xml");
     let arguments: Vec<String> = RUNNER.iter().map(|word| (*word).to_owned()).chain([windows::path(&report)]).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (success, _) = listen(&mut windows::program(&programs.managed, &arguments, &variables))?;
+    let mut command = windows::program(&programs.managed, &arguments, &variables);
+    let (success, _) = listen(windows::on_terminal(&mut command))?;
     tally.junit(success, &report, System::Windows)
 }
 

@@ -248,8 +248,16 @@ const ENTER: &str = "\
 variables=()
 while [ \"$1\" != -- ]; do variables+=(\"$1\"); shift; done
 shift
+run=(/usr/lib/wine/wine64 \"$@\")
+if [ \"$TERMINAL\" ]; then variables+=(TERM=xterm); run=(script --quiet --return --command \"${run[*]@Q}\" /dev/null); fi
 exec timeout --kill-after=10 900 chroot \"$SANDBOX/root\" /usr/bin/env -i -C \"$PWD\" HOME=/root PATH=/usr/lib/wine:/usr/bin:/bin WINEDEBUG=-all \
-LANG=C.UTF-8 XDG_RUNTIME_DIR=/tmp \"${variables[@]}\" /usr/lib/wine/wine64 \"$@\"";
+LANG=C.UTF-8 XDG_RUNTIME_DIR=/tmp \"${variables[@]}\" \"${run[@]}\"";
+
+/// Gives a program a terminal under Wine. Without one pwsh.exe ends at once, prints nothing and reports success; it does so as
+/// well where another program starts it. With a terminal above both, such a child works with pipes.
+pub fn on_terminal(command: &mut Command) -> &mut Command {
+    command.env("TERMINAL", "1")
+}
 
 /// A path as Windows programs see it: Wine has the root folder as drive Z.
 pub fn path(path: &Path) -> String {

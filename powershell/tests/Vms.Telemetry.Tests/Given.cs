@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using Xunit;
 
 namespace Vms.Telemetry.Tests;
 
@@ -12,8 +13,17 @@ internal static class Given
     /// <summary>The folder that the module is found in by its name.</summary>
     internal static string Modules => Path.GetFullPath(Path.Combine(Module, "..", ".."));
 
-    /// <summary>The program that runs scripts in the PowerShell engine.</summary>
-    internal static string ScriptHost => Variable("VMS_TEST_HOST");
+    /// <summary>PowerShell and the script that runs scripts for these tests, as a program and its first arguments.</summary>
+    internal static string[] Shell
+    {
+        get
+        {
+            var shell = Variable("VMS_TEST_SHELL");
+            var run = Path.Combine(AppContext.BaseDirectory, "run.ps1");
+            string[] arguments = [shell, "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", run];
+            return Path.GetExtension(shell) == ".dll" ? ["dotnet", .. arguments] : arguments;
+        }
+    }
 
     /// <summary>The program that uses the library without PowerShell.</summary>
     internal static string LibraryHost => Variable("VMS_TEST_LIBRARY_HOST");
@@ -30,8 +40,18 @@ internal static class Given
     /// <summary>Whether this Windows is Wine.</summary>
     internal static bool IsWine => Environment.GetEnvironmentVariable("VMS_TEST_WINE") == "1";
 
+    /// <summary>The program that prints the layout of the header's structs, as a C compiler sees them.</summary>
+    internal static string Layout => Variable("VMS_TEST_LAYOUT");
+
     /// <summary>The address of the running collector.</summary>
     internal static Uri Collector => new(Variable("VMS_TEST_COLLECTOR"));
+
+    /// <summary>Insists on what a test needs: in CI all of it is owed; elsewhere the test is skipped, with the reason.</summary>
+    internal static void Needs(bool isThere, string reason)
+    {
+        Assert.False(!isThere && Environment.GetEnvironmentVariable("CI") is { Length: > 0 }, reason);
+        Assert.SkipUnless(isThere, reason);
+    }
 
     private static string Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value
         ? value

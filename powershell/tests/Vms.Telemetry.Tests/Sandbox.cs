@@ -43,6 +43,8 @@ internal sealed class Sandbox : IDisposable
         // Neither the engine nor the runtime shall open sockets of their own, or send anything.
         Environment["POWERSHELL_TELEMETRY_OPTOUT"] = "1";
         Environment["POWERSHELL_DIAGNOSTICS_OPTOUT"] = "1";
+        Environment["POWERSHELL_UPDATECHECK"] = "Off";
+        Environment["NO_COLOR"] = "1";
         Environment["DOTNET_EnableDiagnostics"] = "0";
         UseModules(Given.Modules);
         SendTo(Given.Collector.ToString());
@@ -110,8 +112,8 @@ internal sealed class Sandbox : IDisposable
 
     internal void UseModules(string folder) => Environment["PSModulePath"] = folder;
 
-    /// <summary>Starts a script in the PowerShell engine.</summary>
-    internal Child StartScript(string script) => new(Given.ScriptHost, ["-Command", script], Environment);
+    /// <summary>Starts a script in PowerShell.</summary>
+    internal Child StartScript(string script) => new(Given.Shell[0], [.. Given.Shell[1..], script], Environment);
 
     /// <summary>Runs a script to its end.</summary>
     internal async Task<ChildResult> Script(string script)
@@ -120,21 +122,21 @@ internal sealed class Sandbox : IDisposable
         return await child.End();
     }
 
-    /// <summary>Runs a script in a process that has mounts of its own, which end with it. Skips the test if nobody may mount.</summary>
+    /// <summary>Runs a script in a process that has mounts of its own, which end with it. The test needs that somebody may mount.</summary>
     /// <param name="mount">Commands of the shell.</param>
     /// <param name="script">The script.</param>
     internal async Task<ChildResult> ScriptWithMount(string mount, string script)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux has such mounts.");
-        const string Run = " && exec \"$0\" -Command \"$1\"";
+        const string Run = " && exec \"$0\" \"$@\"";
         using var child = new Child(
             "unshare",
-            ["--map-root-user", "--mount", "sh", "-c", mount + Run, Given.ScriptHost, script],
+            ["--map-root-user", "--mount", "sh", "-c", mount + Run, .. Given.Shell, script],
             Environment);
         var result = await child.End();
         var isRefused = result.Errors.Contains("unshare: ", StringComparison.Ordinal)
             || result.Errors.Contains("mount: ", StringComparison.Ordinal);
-        Assert.SkipWhen(isRefused, "This computer does not allow mounts: " + result.Errors);
+        Given.Needs(!isRefused, "This computer does not allow mounts: " + result.Errors);
         return result;
     }
 

@@ -15,9 +15,10 @@ use vms_collector::tls::{Authority, Leaf};
 use vms_demo::{AccessToken, Config, DemoVms, User};
 
 use super::{LIBRARY, MODULE, archive, consumer, sum, version};
-use crate::build::{self, library_name};
+use crate::build::library_name;
 #[cfg(target_os = "linux")]
 use crate::needs::has_c_tools;
+use crate::powershell;
 use crate::tools::{isolate, listen, output, root, runtime_identifier};
 use crate::windows;
 
@@ -114,7 +115,7 @@ impl Place {
             "Import-Module '{}'; while ((Get-VmsModuleConfig).PendingEvents) {{ [Threading.Thread]::Sleep(20) }}",
             dist().join("module").join(MODULE).display()
         );
-        self.run(Command::new(build::host()).args(["-Command", &script]));
+        self.run(powershell::command().unwrap().args(["-Command", &script]));
         let received = self.collector.wait_for_accepted(Some(KEY), EVENTS.len() + 1, Duration::from_secs(60));
         let data = |name: &str, item: &vms_collector::Received| item.envelope["data"]["baseData"][name].clone();
         let session = data("properties", &received[0])["SessionId"].clone();
@@ -385,9 +386,6 @@ fn a4_a_new_dotnet_program_takes_the_library_from_a_feed() {
 /// The commands of the pages in PowerShell itself, one after the other, by a user who has nothing yet.
 #[test]
 fn p1_p3_the_pages_of_the_module_say_what_works() {
-    let Ok(powershell) = build::powershell() else {
-        return skip("PowerShell is not to be had here");
-    };
     let user = User::basic("reader", "not-a-secret");
     let vms = DemoVms::start(Config { users: vec![user], ..Config::default() }).unwrap();
     let settle = "while ((Get-VmsModuleConfig).PendingEvents) { Start-Sleep -Milliseconds 20 }";
@@ -395,9 +393,9 @@ fn p1_p3_the_pages_of_the_module_say_what_works() {
     let page = |name: &str| blocks(&fs::read_to_string(root().join(name)).unwrap(), "powershell");
     let run = |place: &Place, script: &str| {
         let script = format!("$ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'\n{script}");
-        let mut command = Command::new(&powershell);
+        let mut command = powershell::command().unwrap();
         fs::create_dir_all(place.path().join("home/HOME")).unwrap();
-        command.current_dir(root()).args(["-NoProfile", "-NonInteractive", "-Command", &script]);
+        command.current_dir(root()).args(["-Command", &script]);
         // Modules are installed below the home folder, and looked for there as long as no variable says otherwise.
         finish(place.own(&mut command).env_remove("PSModulePath").env_remove("XDG_DATA_HOME"))
     };
@@ -437,9 +435,6 @@ fn p1_p3_the_pages_of_the_module_say_what_works() {
 #[cfg(target_os = "linux")]
 #[test]
 fn p2_p3_the_examples_of_the_help_work() {
-    let Ok(powershell) = build::powershell() else {
-        return skip("PowerShell is not to be had here");
-    };
     let place = Place::new();
     let authority = Authority::new().unwrap();
     let trusted = place.path().join("authority.pem");
@@ -451,8 +446,8 @@ fn p2_p3_the_examples_of_the_help_work() {
     let script = EXAMPLES
         .replace("{address}", &vms.url().replace("127.0.0.1", "localhost"))
         .replace("{module}", &dist().join("module").join(MODULE).display().to_string());
-    let mut command = Command::new(&powershell);
-    command.args(["-NoProfile", "-NonInteractive", "-Command", &script]).env("SSL_CERT_FILE", trusted);
+    let mut command = powershell::command().unwrap();
+    command.args(["-Command", &script]).env("SSL_CERT_FILE", trusted);
     let printed = place.run(&mut command);
     assert_eq!(printed.lines().count(), 15, "{printed}");
     for line in printed.lines() {
