@@ -11,7 +11,9 @@ use std::process::Command;
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
 
-use crate::tools::{Outcome, cargo, isolate, root, run};
+use crate::cargo::{cargo, reproducible};
+use crate::stages::table;
+use crate::tools::{Outcome, isolate, root, run};
 use crate::{build, package, windows};
 
 /// Fresh processes a figure.
@@ -49,7 +51,7 @@ struct Candidate {
 
 /// Measures and prints the table.
 pub fn run_all() -> Outcome<()> {
-    let built = build::all(windows::missing_to_package().is_none())?;
+    let built = build::all(windows::can_build(), build::EVERYTHING)?;
     let module = package::make(&built)?;
     let built_module = |project: &str| build::artifacts(project).join(format!("{project}.psd1"));
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
@@ -75,7 +77,7 @@ pub fn run_all() -> Outcome<()> {
     }
     let added = print(&candidates, &collector);
     note(&added, &sizes(&module)?)?;
-    run(build::reproducible(&mut cargo())?.args([
+    run(reproducible(&mut cargo(), &[])?.args([
         "bench",
         "--quiet",
         "--locked",
@@ -125,15 +127,22 @@ fn print(candidates: &[Candidate], collector: &Collector) -> Vec<[f64; 3]> {
         all[all.len() / 2] / unit
     };
     println!("\nMedians of {ROUNDS} fresh PowerShell processes each, in turns; behind an empty module's own cost:\n");
-    println!("{:36} {:>14} {:>22} {:>22}", "", "import, ms", "after event, MiB", "after HTTPS, MiB");
+    let mut shown = table(&["", "import, ms", "after event, MiB", "after HTTPS, MiB"]);
     let empty = [0, 1, 2].map(|figure| median(&candidates[0], figure));
-    println!("{:36} {:14.1} {:22.2} {:22.2}", candidates[0].name, empty[0], empty[1], empty[2]);
+    shown.add_row([
+        candidates[0].name.to_owned(),
+        format!("{:.1}", empty[0]),
+        format!("{:.2}", empty[1]),
+        format!("{:.2}", empty[2]),
+    ]);
     let mut all = Vec::new();
     for candidate in &candidates[1..] {
         let added = [0, 1, 2].map(|figure| median(candidate, figure) - empty[figure]);
-        println!("{:36} {:+14.1} {:+22.2} {:+22.2}", candidate.name, added[0], added[1], added[2]);
+        let cells = [format!("{:+.1}", added[0]), format!("{:+.2}", added[1]), format!("{:+.2}", added[2])];
+        shown.add_row([candidate.name.to_owned()].into_iter().chain(cells));
         all.push(added);
     }
+    println!("{shown}");
     println!("\n{} events arrived at the collector over HTTPS.", collector.received().len());
     all
 }

@@ -1,13 +1,12 @@
 //! `cargo xtask build`: what is shipped, in `out/`.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
-
-use crate::tools::{Outcome, both, cargo, copy, copy_folder, dotnet, output, root, run, runtime_identifier, write};
+use crate::cargo::{cargo, shipped, target};
+use crate::tools::{
+    Outcome, both, clear, copy, copy_folder, dotnet, files, output, root, run, runtime_identifier, write,
+};
 use crate::{fields, header, help, windows};
 
 /// The assembly of the PowerShell module.
@@ -15,6 +14,11 @@ const MODULE_ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
 
 /// The version of PowerShell that demo and tests take where the computer has none: that of VmsHost's engine.
 const POWERSHELL: &str = "7.6.9";
+
+/// The managed projects that are shipped.
+pub const SHIPPED: &[&str] = &["src/Vms.Telemetry", "src/Vms.Telemetry.PowerShell"];
+/// Those of tests and benches as well.
+pub const EVERYTHING: &[&str] = &["VmsTelemetry.slnx"];
 
 /// Where the parts of a build lie.
 pub struct Built {
@@ -33,14 +37,14 @@ pub fn library_name() -> String {
 
 /// Builds everything in release, on request with the Windows library. The three parts have nothing to do with each other
 /// and are built at once.
-pub fn all(with_windows: bool) -> Outcome<Built> {
+pub fn all(with_windows: bool, projects: &[&str]) -> Outcome<Built> {
     header::generate()?;
     fields::generate()?;
     let windows = || match with_windows && !cfg!(windows) {
         true => Ok(Some(self::native(windows::RUNTIME_IDENTIFIER, &windows::library()?)?)),
         false => Ok(None),
     };
-    let ((native, windows), ()) = both(|| both(here, windows), managed)?;
+    let ((native, windows), ()) = both(|| both(here, windows), || managed(projects))?;
     let module = module(&[Some(&native), windows.as_ref()])?;
     println!("module:         {}\nnative library: {}", module.display(), native.display());
     Ok(Built { module, native, windows })
@@ -48,44 +52,14 @@ pub fn all(with_windows: bool) -> Outcome<Built> {
 
 /// Builds this system's library.
 fn here() -> Outcome<PathBuf> {
-    // The cdylib alone: cargo leaves out link-time optimization where it makes an rlib in the same go, and a quarter of
-    // the size is in it.
-    let what = ["rustc", "--release", "--locked", "--package", "vms-telemetry", "--lib", "--crate-type", "cdylib"];
-    run(reproducible(&mut cargo())?.args(what))?;
+    shipped(cargo().arg("rustc"))?;
     native(&runtime_identifier(), &target().join("release").join(library_name()))
 }
 
-/// Builds all that is managed.
-fn managed() -> Outcome<()> {
+/// Builds what is managed.
+fn managed(projects: &[&str]) -> Outcome<()> {
     let how = ["--configuration", "Release", "-warnaserror", "--verbosity", "quiet"];
-    run(dotnet().args(["build", "VmsTelemetry.slnx"]).args(how))
-}
-
-/// Takes the folders of this computer out of what a release build leaves in its files: two builds of one commit are
-/// equal, wherever they lie.
-pub fn reproducible(command: &mut Command) -> Outcome<&mut Command> {
-    // Of several that match, the last one holds.
-    let mut flags = vec![(root(), "/vms-telemetry"), (target(), "/target")];
-    let sources = registry_sources()?;
-    flags.extend(sources.into_iter().map(|folder| (folder, "/registry")));
-    let flags: Vec<String> =
-        flags.iter().map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect();
-    // Flags behind an unprintable character, so that a folder may have a blank in its name.
-    Ok(command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))
-}
-
-/// The folders that cargo unpacks its packages into.
-fn registry_sources() -> Outcome<BTreeSet<PathBuf>> {
-    let packages = metadata()?["packages"].take();
-    let is_foreign = |package: &&Value| package["source"].is_string();
-    let folder = |package: &Value| Path::new(package["manifest_path"].as_str()?).ancestors().nth(2).map(Path::to_owned);
-    Ok(packages.as_array().into_iter().flatten().filter(is_foreign).filter_map(folder).collect())
-}
-
-/// What cargo knows of all packages.
-pub fn metadata() -> Outcome<Value> {
-    let output = output(cargo().args(["metadata", "--format-version", "1", "--locked"]))?;
-    serde_json::from_slice(&output).map_err(|error| format!("cargo's metadata cannot be read: {error}"))
+    projects.iter().try_for_each(|project| run(dotnet().args(["build", project]).args(how)))
 }
 
 /// Puts a native library and its header in their place.
@@ -106,12 +80,9 @@ fn module(natives: &[Option<&PathBuf>]) -> Outcome<PathBuf> {
     let assembly = format!("{MODULE_ASSEMBLY}.dll");
     copy(&artifacts(MODULE_ASSEMBLY).join(&assembly), &folder.join(&assembly))?;
     for native in natives.iter().flatten() {
-        let entries = fs::read_dir(native).map_err(|error| format!("{} cannot be read: {error}", native.display()))?;
-        for file in
-            entries.flatten().map(|entry| entry.path()).filter(|file| file.extension().is_some_and(|kind| kind != "h"))
-        {
-            let target = folder.join(native.file_name().unwrap_or_default());
-            copy(&file, &target.join(file.file_name().unwrap_or_default()))?;
+        let target = folder.join(native.file_name().unwrap_or_default());
+        for file in files(native)?.iter().filter(|file| file.extension().is_some_and(|kind| kind != "h")) {
+            copy(&native.join(file), &target.join(file))?;
         }
     }
     Ok(folder)
@@ -167,19 +138,4 @@ fn publish(dotnet: &mut Command, folder: &str, runtime_identifier: &str, runtime
 /// The folder that a managed program is published into.
 fn published(project: &str, runtime_identifier: &str) -> PathBuf {
     root().join("target/dotnet/publish").join(project).join(format!("release_{runtime_identifier}"))
-}
-
-/// Cargo's target folder.
-pub fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
-
-/// Removes a folder where there is one.
-pub fn clear(folder: &Path) -> Outcome<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(format!("{} cannot be cleared: {error}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -4,12 +4,15 @@
 use std::process::Command;
 use std::time::Duration;
 
+use comfy_table::Table;
 use serde_json::{Map, Value};
 use vms_collector::{Collector, Received};
 use vms_demo::{Config, DemoVms, Disabled, Site, User};
 
 use crate::build::{self, Built};
-use crate::tools::{self, Outcome, isolate, root};
+use crate::fields::{self, Event, Field};
+use crate::stages::{stage, table};
+use crate::tools::{self, Outcome, isolate};
 
 /// Any key: the collector takes all.
 const KEY: &str = "11111111-2222-4333-8444-555555555555";
@@ -32,7 +35,9 @@ const PASSWORD: &str = "not-a-secret";
 
 /// Builds everything and runs the demonstration.
 pub fn run() -> Outcome<()> {
-    show(&build::all(false)?)
+    println!("This takes two or three minutes the first time, and some seconds later on.");
+    let built = stage("build", || build::all(false, build::SHIPPED))?;
+    show(&built)
 }
 
 /// Runs the demonstration; an error where what arrived is not what is promised.
@@ -47,10 +52,9 @@ pub fn show(built: &Built) -> Outcome<()> {
     let mut shell = powershell(&script.replace("{address}", &vms.url()).replace("{password}", PASSWORD));
     isolate(&mut shell, home.path());
     shell.env("VMS_ApplicationInsights__ConnectionString", collector.connection_string(KEY));
-    tools::run(&mut shell)?;
+    println!("{}", String::from_utf8_lossy(&tools::output(&mut shell)?));
     let received = collector.wait_for(Some(KEY), 3, PATIENCE);
-    let promises =
-        promises(&std::fs::read_to_string(root().join("docs/telemetry-fields.md")).map_err(|error| error.to_string())?);
+    let promises = fields::list()?.events;
     let mut troubles = Vec::new();
     if received.len() != promises.len() {
         troubles.push(format!("{} events are promised, {} arrived", promises.len(), received.len()));
@@ -104,72 +108,51 @@ fn powershell(script: &str) -> Command {
     shell
 }
 
-/// A row of the documentation: event, field, sort and meaning.
-struct Promise {
-    event: String,
-    fields: Vec<(String, String, String)>,
-}
-
-/// Reads the tables of the documentation.
-fn promises(page: &str) -> Vec<Promise> {
-    let mut promises: Vec<Promise> = Vec::new();
-    for line in page.lines() {
-        if let Some(event) = line.strip_prefix("## `") {
-            promises.push(Promise { event: event.trim_matches('`').to_owned(), fields: Vec::new() });
-        } else if let (Some(row), Some(promise)) = (line.strip_prefix("| `"), promises.last_mut()) {
-            let cells: Vec<&str> = row.trim_end_matches('|').split('|').map(str::trim).collect();
-            if let [name, sort, about] = cells.as_slice() {
-                promise.fields.push((name.trim_matches('`').to_owned(), (*sort).to_owned(), (*about).to_owned()));
-            }
-        }
-    }
-    promises
-}
-
 /// Prints an event beside its promise and what the VMS itself counts, and notes where they differ.
-fn compare(item: &Received, promises: &[Promise], counts: &[(&str, u64)], troubles: &mut Vec<String>) {
+fn compare(item: &Received, promises: &[Event], counts: &[(&str, u64)], troubles: &mut Vec<String>) {
     let data = &item.envelope["data"]["baseData"];
     let event = data["name"].as_str().unwrap_or_default();
-    println!("\n{event}  ({})", item.envelope["time"].as_str().unwrap_or_default());
+    println!("\n{event}  ({})\n", item.envelope["time"].as_str().unwrap_or_default());
+    let mut shown = table(&["field", "value", "the VMS itself", "what it says"]);
     if !item.accepted() {
         troubles.push(format!("{event}: the collector refused it: {}", item.refusal.as_deref().unwrap_or_default()));
     }
-    let Some(promise) = promises.iter().find(|promise| promise.event == event) else {
+    let Some(promise) = promises.iter().find(|promise| promise.name == event) else {
         troubles.push(format!("{event}: nobody promised it"));
         return;
     };
     let none = Map::new();
     let part = |name: &str| data[name].as_object().unwrap_or(&none);
-    for (name, sort, about) in &promise.fields {
-        let value = part(if sort == "measurement" { "measurements" } else { "properties" }).get(name);
+    for Field { name, is_measurement, meaning } in &promise.fields {
+        let value = part(if *is_measurement { "measurements" } else { "properties" }).get(name);
         if let Some(value) = value {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let count = counts.iter().find(|(field, _)| field == name);
-            let own = count.map(|(_, count)| format!(" (the VMS itself: {count})")).unwrap_or_default();
-            println!("  {name:20} {text:50} {about}{own}");
+            shown.add_row([name, &text, &count.map(|(_, count)| count.to_string()).unwrap_or_default(), meaning]);
             if count.is_some_and(|(_, count)| value.as_u64() != Some(*count)) {
                 troubles.push(format!("{event}: {name} is not what the VMS has"));
             }
-        } else if name != "OccurredAt" {
+        } else {
             troubles.push(format!("{event}: {name} is promised and did not arrive"));
         }
     }
-    let arrived = [("property", part("properties")), ("measurement", part("measurements"))];
-    for (sort, name, value) in
-        arrived.into_iter().flat_map(|(sort, part)| part.iter().map(move |(name, value)| (sort, name, value)))
-    {
-        let right_type = if sort == "measurement" { value.is_number() } else { value.is_string() };
-        if !right_type || !promise.fields.iter().any(|(field, promised, _)| field == name && promised == sort) {
-            troubles.push(format!("{event}: the {sort} {name} is not promised"));
+    for (part, are_measurements) in [(part("properties"), false), (part("measurements"), true)] {
+        for (name, value) in part {
+            let right_type = if are_measurements { value.is_number() } else { value.is_string() };
+            let mut promised = promise.fields.iter().map(|field| (&field.name, field.is_measurement));
+            if !right_type || !promised.any(|field| field == (name, are_measurements)) {
+                troubles.push(format!("{event}: {name} is not promised"));
+            }
         }
     }
-    tags(&item.envelope["tags"], event, troubles);
+    tags(&item.envelope["tags"], event, &mut shown, troubles);
+    println!("{shown}");
 }
 
-/// Prints the tags, and checks those that must not tell anything.
-fn tags(tags: &Value, event: &str, troubles: &mut Vec<String>) {
+/// Shows the tags, and checks those that must not tell anything.
+fn tags(tags: &Value, event: &str, shown: &mut Table, troubles: &mut Vec<String>) {
     for (name, value) in tags.as_object().into_iter().flatten() {
-        println!("  {name:20} {}", value.as_str().unwrap_or_default());
+        shown.add_row([name, value.as_str().unwrap_or_default()]);
     }
     for silent in ["ai.cloud.role", "ai.cloud.roleInstance", "ai.user.authUserId", "ai.internal.nodeName"] {
         if tags[silent] != "na" {

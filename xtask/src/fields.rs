@@ -14,35 +14,43 @@ const TOPIC: &str = "powershell/module/en-US/about_VmsTelemetry.help.txt";
 
 /// What the source says.
 #[derive(Debug, Default, PartialEq)]
-struct List {
-    events: Vec<Event>,
+pub struct List {
+    pub events: Vec<Event>,
     /// The rules for values.
     rules: Vec<String>,
 }
 
 #[derive(Debug, PartialEq)]
-struct Event {
-    name: String,
+pub struct Event {
+    pub name: String,
     /// When it is recorded.
     when: String,
-    fields: Vec<Field>,
+    pub fields: Vec<Field>,
 }
 
 #[derive(Debug, PartialEq)]
-struct Field {
-    name: String,
-    is_measurement: bool,
+pub struct Field {
+    pub name: String,
+    pub is_measurement: bool,
     /// What it says.
-    meaning: String,
+    pub meaning: String,
 }
 
 /// Writes the page and the section anew if they differ from the source. Returns whether one of them did.
 pub fn generate() -> Outcome<bool> {
-    let text = |path: &str| fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"));
-    let list = read(&text(SOURCE)?)?;
+    let list = list()?;
     let page = write_if_changed(PAGE, page(&list).as_bytes())?;
     let topic = write_if_changed(TOPIC, with_section(&text(TOPIC)?, &section(&list))?.as_bytes())?;
     Ok(page || topic)
+}
+
+/// What the source says today.
+pub fn list() -> Outcome<List> {
+    read(&text(SOURCE)?)
+}
+
+fn text(path: &str) -> Outcome<String> {
+    fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Reads the source line by line.

@@ -1,53 +1,71 @@
 //! The commands of this repository, the same on every system: `cargo xtask`.
-//!
-//! `build` makes what is shipped, `package` packs it, `demo` shows it at work, `test` runs every test, `bench` measures it
-//! beside the SDK that it replaces.
 
 mod bench;
 mod build;
+mod cargo;
 mod clauses;
 mod demo;
 mod fields;
 mod header;
 mod help;
+mod needs;
 mod package;
+mod stages;
 mod test;
 mod tools;
 mod windows;
 
 use std::process::ExitCode;
 
-const HELP: &str = "\
-Commands of vms-telemetry
+use clap::{Parser, ValueEnum};
 
-  cargo xtask demo     build everything, start a local collector, import the module in a real
-                       PowerShell, connect, disconnect, and show what arrived
-  cargo xtask test     run every test; with --windows, those on Windows alone
-  cargo xtask build    leave the module in out/modules/VmsTelemetry and the native library with
-                       its header in out/native/<os>-<arch>; with --target windows, the DLL as well
-  cargo xtask package  leave what people install in dist/: the module, the .NET library and the C
-                       development kit, with checksums, licences and the list of what is in them
-  cargo xtask bench    measure import, events and memory beside Microsoft.ApplicationInsights
+/// The commands of vms-telemetry. They need Rust and the .NET SDK.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+enum Arguments {
+    /// Shows it at work: builds everything, connects in a real PowerShell, shows what arrived at a local collector
+    Demo,
+    /// Runs every test; says at its start what it leaves out here, and why
+    Test {
+        /// Only what is tested on Windows
+        #[arg(long)]
+        windows: bool,
+        /// Only this stage, and what it needs; may be given several times
+        #[arg(long, value_name = "STAGE")]
+        only: Vec<test::Stage>,
+    },
+    /// Leaves the module in out/modules/VmsTelemetry, the native library with its header in out/native/<os>-<arch>
+    Build {
+        /// The Windows library as well
+        #[arg(long)]
+        target: Option<Target>,
+    },
+    /// Leaves what people install in dist/: the module, the .NET library and the C development kit, with checksums
+    Package,
+    /// Builds the packages from nothing in two folders and compares them
+    Reproduce,
+    /// Measures import, events and memory beside Microsoft.ApplicationInsights
+    Bench,
+}
 
-They need Rust and the .NET SDK, and say so where one is missing.
-";
+#[derive(Clone, Copy, ValueEnum)]
+enum Target {
+    Windows,
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match words.as_slice() {
-        ["build"] => build::all(false).map(|_| ()),
-        ["build", "--target", "windows"] => build::all(true).map(|_| ()),
-        ["package"] => package::run_all(),
-        ["demo"] => demo::run(),
-        ["test"] => test::run(test::Part::All),
-        ["test", "--windows"] => test::run(test::Part::Windows),
-        ["bench"] => bench::run_all(),
-        [] | ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
-            Ok(())
-        }
-        _ => Err(format!("unknown command: {}\n\n{HELP}", words.join(" "))),
+    let outcome = match Arguments::parse() {
+        Arguments::Build { target } => build::all(target.is_some(), build::SHIPPED).map(drop),
+        Arguments::Package => package::run_all(),
+        Arguments::Reproduce => package::reproduce(),
+        Arguments::Demo => demo::run(),
+        Arguments::Test { windows, only } => test::run(windows, &only),
+        Arguments::Bench => bench::run_all(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,18 +3,20 @@
 mod archive;
 mod kit;
 mod linked;
-mod nuget;
 #[cfg(test)]
 mod tests;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::build::{self, Built, library_name};
-use crate::tools::{Outcome, dotnet, output, root, run, runtime_identifier};
-use crate::windows;
+use crate::cargo::target;
+use crate::tools::{Outcome, clear, dotnet, output, root, run, runtime_identifier};
+use crate::{needs, windows};
 pub use archive::read;
 use archive::{Files, file};
 use linked::Linked;
@@ -41,13 +43,8 @@ impl System {
 
 /// Builds everything and packs it; what cannot be built here is said, and left out.
 pub fn run_all() -> Outcome<()> {
-    let obstacle = windows::missing_to_package();
-    let built = build::all(obstacle.is_none())?;
-    make(&built)?;
-    if let Some(words) = obstacle {
-        println!("\nWithout Windows: {words}.");
-    }
-    Ok(())
+    needs::check(&[needs::windows_build()])?;
+    make(&build::all(windows::can_build(), build::SHIPPED)?).map(drop)
 }
 
 /// Packs what was built, and gives the folder of the module.
@@ -56,15 +53,14 @@ pub fn make(built: &Built) -> Outcome<PathBuf> {
     let all: Vec<&System> = systems.iter().collect();
     let linked = Linked::read(&systems)?;
     let dist = root().join("dist");
-    build::clear(&dist)?;
+    clear(&dist)?;
 
     let module = module(built, &linked, &all)?;
     archive::write(&dist.join("module").join(MODULE).join(version()), &module)?;
-    let mut packages = Files::new();
+    nuget("src/Vms.Telemetry.PowerShell", &module)?;
+    nuget("src/Vms.Telemetry", &library(&linked, &all)?)?;
     let versioned = archive::below(&format!("{MODULE}/{}", version()), &module);
-    packages.insert(format!("{MODULE}-{}.zip", version()), archive::zip(&versioned)?);
-    packages.insert(format!("{MODULE}.{}.nupkg", version()), archive::zip(&module_package(module)?)?);
-    packages.insert(format!("{LIBRARY}.{}.nupkg", version()), archive::zip(&library_package(&linked, &all)?)?);
+    let mut packages = Files::from([(format!("{MODULE}-{}.zip", version()), archive::zip(&versioned)?)]);
     for system in &systems {
         let name = format!("vms-telemetry-c-{}-{}", version(), system.rid);
         let mut kit = kit::files(system)?;
@@ -77,13 +73,75 @@ pub fn make(built: &Built) -> Outcome<PathBuf> {
     }
     packages.extend(legal(&linked, &all)?);
     archive::write(&dist, &packages)?;
-    let mut sums = String::new();
-    for (name, content) in archive::read(&dist)? {
-        sums += &format!("{}  {name}\n", nuget::hex(&Sha256::digest(&content)));
-    }
-    archive::write(&dist, &Files::from([("SHA256SUMS".to_owned(), sums.into_bytes())]))?;
+    let sums = archive::read(&dist)?.iter().fold(String::new(), |sums, (name, content)| sums + &sum(name, content));
+    crate::tools::write(&dist.join("SHA256SUMS"), sums.as_bytes())?;
     println!("packages:       {}", dist.display());
     Ok(dist.join("module").join(MODULE).join(version()))
+}
+
+/// A line of SHA256SUMS.
+fn sum(name: &str, content: &[u8]) -> String {
+    let digits: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{digits}  {name}\n")
+}
+
+/// Packs a project for NuGet with files that are given. What else the package says stands in the project.
+fn nuget(project: &str, files: &Files) -> Outcome<()> {
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
+    archive::write(folder.path(), files)?;
+    let mut pack = dotnet();
+    pack.args(["pack", project, "--no-build", "--configuration", "Release", "--verbosity", "quiet", "--output"]);
+    run(pack.arg(root().join("dist")).arg(format!("-p:PackageFiles={}/", folder.path().display())))
+}
+
+/// Builds the packages again from a copy of the sources in another folder, with what was built of the dependencies, and
+/// compares.
+pub fn again() -> Outcome<()> {
+    let folder = copy_of_sources()?;
+    compare(
+        &sums_of(folder.path(), Some(&target()))?,
+        &fs::read_to_string(root().join("dist/SHA256SUMS")).unwrap_or_default(),
+    )
+}
+
+/// The same, from nothing and in two places.
+pub fn reproduce() -> Outcome<()> {
+    let folders = [copy_of_sources()?, copy_of_sources()?];
+    let [one, two] = folders.each_ref().map(|folder| sums_of(folder.path(), None));
+    compare(&one?, &two?)
+}
+
+/// Lays a copy of the sources into a folder of its own, with a blank in its name.
+fn copy_of_sources() -> Outcome<TempDir> {
+    let folder = tempfile::Builder::new().prefix("another place ").tempdir();
+    let folder = folder.map_err(|error| format!("no temporary folder is to be had: {error}"))?;
+    let mut git = Command::new("git");
+    git.current_dir(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    for name in String::from_utf8_lossy(&output(&mut git)?).split_terminator('\0') {
+        // What was deleted and is not committed yet is listed as well.
+        if root().join(name).exists() {
+            crate::tools::copy(&root().join(name), &folder.path().join(name))?;
+        }
+    }
+    Ok(folder)
+}
+
+/// Has this program make the packages from the sources in a folder.
+fn sums_of(folder: &Path, target: Option<&Path>) -> Outcome<String> {
+    let this = std::env::current_exe().map_err(|error| format!("this program does not find itself: {error}"))?;
+    let mut package = Command::new(this);
+    package.arg("package").current_dir(folder).env("CARGO_MANIFEST_DIR", folder.join("xtask"));
+    match target {
+        Some(target) => package.env("CARGO_TARGET_DIR", target),
+        None => package.env_remove("CARGO_TARGET_DIR"),
+    };
+    output(&mut package)?;
+    file(&folder.join("dist/SHA256SUMS")).map(|sums| String::from_utf8_lossy(&sums).into_owned())
+}
+
+fn compare(one: &str, two: &str) -> Outcome<()> {
+    let differ: Vec<&str> = one.lines().filter(|line| !two.contains(line)).collect();
+    if one == two { Ok(()) } else { Err(format!("two builds of one commit differ:\n{}", differ.join("\n"))) }
 }
 
 /// Prepares `dotnet` as whoever installs our packages has it, with `dist` as a feed. It unpacks into the folder that is
@@ -106,7 +164,7 @@ pub fn consumer(unpacked: &Path) -> Outcome<Command> {
 /// Builds the programs that take the library as a package, and gives `dotnet` for those that are to follow.
 pub fn hosts() -> Outcome<impl Fn() -> Outcome<Command>> {
     let unpacked = root().join("target/dotnet/installed");
-    build::clear(&unpacked)?;
+    clear(&unpacked)?;
     for host in ["LibraryHost", "FrameworkHost"] {
         let what = ["build", host, "--configuration", "Release", "-warnaserror", "--verbosity", "quiet"];
         run(consumer(&unpacked)?.current_dir(root().join("powershell/hosts")).args(what))?;
@@ -150,87 +208,13 @@ fn module(built: &Built, linked: &Linked, systems: &[&System]) -> Outcome<Files>
     Ok(files)
 }
 
-/// The module as the PowerShell Gallery takes it. Its search knows a module's commands and editions by tags.
-fn module_package(files: Files) -> Outcome<Files> {
-    let manifest = String::from_utf8_lossy(&file(&root().join("powershell/module/VmsTelemetry.psd1"))?).into_owned();
-    let mut tags = vec!["PSModule".to_owned()];
-    tags.extend(list(&manifest, "CompatiblePSEditions").iter().map(|edition| format!("PSEdition_{edition}")));
-    for (key, sort) in [("CmdletsToExport", "Cmdlet"), ("FunctionsToExport", "Function")] {
-        let names = list(&manifest, key);
-        if !names.is_empty() {
-            tags.push(format!("PSIncludes_{sort}"));
-        }
-        for name in names {
-            tags.push(format!("PS{sort}_{name}"));
-            tags.push(format!("PSCommand_{name}"));
-        }
-    }
-    tags.extend(list(&manifest, "Tags"));
-    let description = value(&manifest, "Description")?;
-    let about = nuget::About {
-        id: MODULE,
-        version: version(),
-        title: MODULE,
-        description: &description,
-        home: env!("CARGO_PKG_HOMEPAGE"),
-        release_notes: &release_notes()?,
-        tags,
-        more: "",
-    };
-    Ok(nuget::package(&about, files))
-}
-
 /// The .NET library with the native libraries. Symbols and sources are embedded in the assembly.
-fn library_package(linked: &Linked, systems: &[&System]) -> Outcome<Files> {
+fn library(linked: &Linked, systems: &[&System]) -> Outcome<Files> {
     let mut files = legal(linked, systems)?;
     files.extend(archive::read(&root().join("packaging/nuget"))?);
-    for kind in ["dll", "xml"] {
-        let name = format!("{LIBRARY}.{kind}");
-        files.insert(format!("lib/netstandard2.0/{name}"), file(&build::artifacts(LIBRARY).join(&name))?);
-    }
     for system in systems {
         let name = system.library.file_name().unwrap_or_default().to_string_lossy();
         files.insert(format!("runtimes/{}/native/{name}", system.rid), file(&system.library)?);
     }
-    let about = nuget::About {
-        id: LIBRARY,
-        version: version(),
-        title: "Usage telemetry for Milestone XProtect tools",
-        description: "Usage telemetry for .NET programs that connect to a Milestone XProtect VMS: three anonymous events, \
-                      sent to Application Insights unless somebody said no.",
-        home: env!("CARGO_PKG_HOMEPAGE"),
-        release_notes: &release_notes()?,
-        tags: ["Milestone", "XProtect", "VMS", "telemetry"].map(str::to_owned).to_vec(),
-        more: "    <readme>README.md</readme>
-    <dependencies>
-      <group targetFramework=\".NETStandard2.0\" />
-    </dependencies>
-",
-    };
-    Ok(nuget::package(&about, files))
-}
-
-/// The newest section of the changelog.
-fn release_notes() -> Outcome<String> {
-    let page = String::from_utf8_lossy(&file(&root().join("CHANGELOG.md"))?).into_owned();
-    let section = page.split("\n## ").nth(1).and_then(|section| Some(section.split_once('\n')?.1.trim().to_owned()));
-    section.ok_or_else(|| "CHANGELOG.md has no section".to_owned())
-}
-
-/// Reads a list of a manifest, as in `Tags = @('Milestone', 'VMS')`.
-fn list(manifest: &str, key: &str) -> Vec<String> {
-    let entry = assigned(manifest, key).and_then(|rest| rest.strip_prefix("@(")?.split(')').next());
-    entry.into_iter().flat_map(|names| names.split('\'').skip(1).step_by(2)).map(str::to_owned).collect()
-}
-
-/// Reads a text of a manifest, as in `Description = '…'`.
-fn value(manifest: &str, key: &str) -> Outcome<String> {
-    let text = assigned(manifest, key).and_then(|rest| rest.strip_prefix('\'')?.split('\'').next());
-    text.map(str::to_owned).ok_or_else(|| format!("the manifest has no {key}"))
-}
-
-fn assigned<'a>(manifest: &'a str, key: &str) -> Option<&'a str> {
-    let mut entries =
-        manifest.match_indices(key).map(|(start, _)| manifest.get(start + key.len()..).unwrap_or_default());
-    entries.find_map(|rest| Some(rest.trim_start().strip_prefix('=')?.trim_start()))
+    Ok(files)
 }

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use walkdir::WalkDir;
+
+use crate::stages::{hear, is_watched, say};
+
 /// An error is a sentence for the person at the keyboard.
 pub type Outcome<T> = Result<T, String>;
 
@@ -29,13 +33,6 @@ pub fn runtime_identifier() -> String {
         other => other,
     };
     format!("{os}-{arch}")
-}
-
-/// Prepares `cargo`, the one that runs this program.
-pub fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root());
-    command
 }
 
 /// Prepares `dotnet`, which reports nothing to anybody.
@@ -68,6 +65,10 @@ pub fn both<T, U: Send>(one: impl FnOnce() -> Outcome<T>, two: impl FnOnce() -> 
 /// Runs a command to its end, with its output on this terminal.
 pub fn run(command: &mut Command) -> Outcome<()> {
     let program = name(command);
+    if is_watched() {
+        let (success, _) = listen(command)?;
+        return if success { Ok(()) } else { Err(format!("{program} failed: {command:?}")) };
+    }
     let status = command.status().map_err(|error| missing(&program, &error))?;
     if status.success() { Ok(()) } else { Err(format!("{program} failed ({status}): {command:?}")) }
 }
@@ -76,17 +77,25 @@ pub fn run(command: &mut Command) -> Outcome<()> {
 /// told apart from its output: tests that fail have printed their counts.
 pub fn listen(command: &mut Command) -> Outcome<(bool, String)> {
     let program = name(command);
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| missing(&program, &error))?;
+    let failed = |error: std::io::Error| format!("the output of {program} cannot be read: {error}");
+    let (reader, writer) = std::io::pipe().map_err(failed)?;
+    if is_watched() {
+        command.stderr(writer.try_clone().map_err(failed)?);
+    }
+    let mut child = command.stdout(writer).spawn().map_err(|error| missing(&program, &error))?;
+    // Else this program would keep its end of the pipe open.
+    command.stdout(Stdio::null()).stderr(Stdio::inherit());
     let mut heard = String::new();
-    if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).lines() {
-            let line = line.map_err(|error| format!("the output of {program} cannot be read: {error}"))?;
-            println!("{line}");
-            heard += &line;
-            heard.push('\n');
-        }
+    for line in BufReader::new(reader).lines() {
+        let line = line.map_err(failed)?;
+        hear(&line);
+        heard += &line;
+        heard.push('\n');
     }
     let status = child.wait().map_err(|error| format!("{program} cannot be waited for: {error}"))?;
+    if !status.success() && is_watched() {
+        say(&heard);
+    }
     Ok((status.success(), heard))
 }
 
@@ -129,18 +138,22 @@ pub fn copy(from: &Path, to: &Path) -> Outcome<()> {
     fs::copy(from, to).map(|_| ()).map_err(words)
 }
 
-/// Copies a folder with all that is in it.
-pub fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
-    let entries = fs::read_dir(from).map_err(|error| format!("{} cannot be read: {error}", from.display()))?;
-    for entry in entries.flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            copy(&entry.path(), &target)?;
+/// The files below a folder, in the order of their names, by their paths in it.
+pub fn files(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let words = |error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", folder.display());
+    let mut files = Vec::new();
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.map_err(|error| words(&error))?;
+        if !entry.file_type().is_dir() {
+            files.push(entry.path().strip_prefix(folder).map_err(|error| words(&error))?.to_owned());
         }
     }
-    Ok(())
+    Ok(files)
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
+    files(from)?.iter().try_for_each(|file| copy(&from.join(file), &to.join(file)))
 }
 
 /// Gives a child an environment that is the same everywhere: a profile of its own, nobody's opt-out, no proxy, and no
@@ -156,4 +169,19 @@ pub fn isolate(command: &mut Command, home: &Path) {
         command.env(folder, home.join(folder));
     }
     command.env("POWERSHELL_TELEMETRY_OPTOUT", "1").env("DOTNET_CLI_TELEMETRY_OPTOUT", "1");
+}
+
+/// Removes a folder where there is one.
+pub fn clear(folder: &Path) -> Outcome<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("{} cannot be cleared: {error}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a program is there.
+pub fn starts(program: &str, argument: &str) -> bool {
+    Command::new(program).arg(argument).output().is_ok()
 }

@@ -1,93 +1,166 @@
-//! The Windows half: the DLL, and the tests on it. On Windows with its own tools; elsewhere cross-built with Debian's
-//! packages, and run under Wine.
+//! The Windows half: the DLL, and the tests on it. On Windows with its own tools; elsewhere cross-built, with rustup's
+//! standard library or with Debian's sources of it, and run under Wine.
 
 use std::env;
 #[cfg(unix)]
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 #[cfg(unix)]
+use crate::cargo::reproducible;
+use crate::cargo::{cargo, shipped};
+#[cfg(unix)]
 use crate::tools::output;
-use crate::tools::{Outcome, cargo, root, run};
+use crate::tools::{Outcome, root, run, starts};
 
 pub const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Debian's compiler, which comes with the sources of the standard library.
-pub const COMPILER: &str = "/usr/bin/rustc";
+const DEBIANS_COMPILER: &str = "/usr/bin/rustc";
 pub const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// Makes import libraries.
 pub const IMPORT_LIBRARY_TOOL: &str = "llvm-dlltool";
-/// Debian's packages for all of it.
-const PACKAGES: &str = "rustc-web rust-web-src gcc-mingw-w64-x86-64 llvm debootstrap";
 
 /// Name of the folder of Windows files, as .NET has it.
 pub const RUNTIME_IDENTIFIER: &str = "win-x64";
 /// The library's file name.
 pub const LIBRARY: &str = "vms_telemetry.dll";
 
-/// Says what is missing for building on this system; `None`: nothing.
-pub fn missing_to_build() -> Option<String> {
-    let has_sources = Path::new("/usr/lib/rustlib/src/rust/library/std").exists()
+/// Whether this system can build for Windows and pack what it built.
+pub fn can_build() -> bool {
+    let sources = Path::new("/usr/lib/rustlib/src/rust/library/std").exists()
         || std::fs::read_dir("/usr/src").is_ok_and(|entries| {
             entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("rustc"))
         });
-    let has_tools = has_sources && Command::new(LINKER).arg("--version").output().is_ok();
-    (!cfg!(windows) && !has_tools)
-        .then(|| format!("the Windows half needs Debian's packages: apt-get install {PACKAGES}"))
+    let linked = || starts(LINKER, "--version") && starts(IMPORT_LIBRARY_TOOL, "--help");
+    cfg!(windows) || ((has_standard_library() || sources) && linked())
 }
 
-/// Says what is missing for packing on this system; `None`: nothing.
-pub fn missing_to_package() -> Option<String> {
-    let has_tool = cfg!(windows) || Command::new(IMPORT_LIBRARY_TOOL).output().is_ok();
-    missing_to_build()
-        .or_else(|| (!has_tool).then(|| format!("{IMPORT_LIBRARY_TOOL} is missing: apt-get install llvm")))
-}
-
-/// Says what is missing for running Windows programs on this system; `None`: nothing, or it can be made.
-pub fn missing_to_run() -> Option<String> {
-    let can_make =
-        cfg!(target_os = "linux") && is_root() && Command::new("debootstrap").arg("--version").output().is_ok();
-    let runs = cfg!(windows) || (is_root() && wine_root().is_dir()) || can_make;
-    (!runs).then(|| format!("Wine needs root and debootstrap: apt-get install {PACKAGES}"))
+/// Whether this system can run Windows programs.
+pub fn can_run() -> bool {
+    let can_make = || starts("mmdebstrap", "--version") || starts("debootstrap", "--version");
+    cfg!(windows) || (cfg!(target_os = "linux") && is_root() && (wine_root().is_dir() || can_make()))
 }
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"))
 }
 
-/// Prepares cargo for Windows. Where it cross-builds, it does so with the standard library's sources, in a target folder
-/// of its own, so that both systems' builds may run at once.
-pub fn windows_cargo(subcommand: &str) -> Command {
+/// Whether `rustup target add` brought the standard library for Windows.
+fn has_standard_library() -> bool {
+    static FOUND: LazyLock<bool> = LazyLock::new(|| {
+        let found = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+        found.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+    });
+    *FOUND
+}
+
+/// The compiler for Windows.
+pub fn compiler() -> &'static str {
+    if has_standard_library() { "rustc" } else { DEBIANS_COMPILER }
+}
+
+/// Prepares cargo for Windows. Where it cross-builds, it does so in a target folder of its own, so that both systems' builds
+/// may run at once.
+pub fn windows_cargo(subcommand: &str) -> Outcome<Command> {
     let mut command = cargo();
     command.arg(subcommand);
     if !cfg!(windows) {
-        command.args(["--target", TARGET, "-Zbuild-std=std,panic_unwind"]);
-        command.env("RUSTC", COMPILER).env("RUSTC_BOOTSTRAP", "1");
+        command.args(["--target", TARGET]);
         command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", LINKER);
         command.env("CARGO_TARGET_DIR", cross_target());
+        if !has_standard_library() {
+            command.env("RUSTC", with_standard_library()?);
+        }
     }
-    command
+    Ok(command)
 }
+
+/// Builds the standard library from Debian's sources, once for all profiles and in the way in which the shipped library is
+/// built, and gives a compiler that has it: a script, as cargo must not know the folder, which would be in its hashes.
+#[cfg(unix)]
+fn with_standard_library() -> Outcome<PathBuf> {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    // One of two builds at once makes it, the other one waits.
+    static MADE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _made = MADE.lock();
+    let said = |arguments: &[&str]| -> Outcome<String> {
+        Ok(String::from_utf8_lossy(&output(Command::new(DEBIANS_COMPILER).args(arguments))?).trim().to_owned())
+    };
+    let folder = cross_target().join("std");
+    let (wrapper, stamp) = (folder.join("rustc"), folder.join("version"));
+    let version = said(&["-vV"])?;
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == version) {
+        return Ok(wrapper);
+    }
+    let failed = |error: std::io::Error| format!("{} cannot be made: {error}", folder.display());
+    crate::tools::clear(&folder)?;
+    crate::tools::write(&folder.join("Cargo.toml"), EMPTY_CRATE.as_bytes())?;
+    crate::tools::write(&folder.join("src/lib.rs"), b"#![no_std]\n")?;
+    let mut command = cargo();
+    command.current_dir(&folder).args(["build", "--release", "--target", TARGET]);
+    command.arg("-Zbuild-std=std,panic_unwind,test").env("RUSTC", DEBIANS_COMPILER).env("RUSTC_BOOTSTRAP", "1");
+    // For link-time optimization and for none.
+    reproducible(&mut command, &["-Cembed-bitcode=yes"])?.env("CARGO_TARGET_DIR", folder.join("target"));
+    run(&mut command)?;
+    let libraries = folder.join("lib/rustlib").join(TARGET).join("lib");
+    for entry in fs::read_dir(folder.join("target").join(TARGET).join("release/deps")).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        if file.extension().is_some_and(|kind| kind == "rlib") {
+            crate::tools::copy(&file, &libraries.join(file.file_name().unwrap_or_default()))?;
+        }
+    }
+    // Build scripts and macros run here.
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    let of_host = Path::new(&said(&["--print", "sysroot"])?).join("lib/rustlib").join(host);
+    symlink(of_host, folder.join("lib/rustlib").join(host)).map_err(failed)?;
+    let script = format!("#!/bin/sh\nexec {DEBIANS_COMPILER} --sysroot \"${{0%/*}}\" \"$@\"\n");
+    crate::tools::write(&wrapper, script.as_bytes())?;
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    crate::tools::write(&stamp, version.as_bytes())?;
+    Ok(wrapper)
+}
+
+/// A Windows without a standard library does not build this repository.
+#[cfg(windows)]
+fn with_standard_library() -> Outcome<PathBuf> {
+    Ok(compiler().into())
+}
+
+/// What the standard library is built for: a crate of nothing, with the release profile of the root's `Cargo.toml`.
+#[cfg(unix)]
+const EMPTY_CRATE: &str = "\
+[workspace]
+[package]
+name = \"empty\"
+edition = \"2024\"
+[profile.release]
+opt-level = \"z\"
+codegen-units = 1
+strip = true
+";
 
 /// Where all that is cross-built lies.
 fn cross_target() -> PathBuf {
-    crate::build::target().join("windows")
+    crate::cargo::target().join("windows")
 }
 
 /// Where cargo leaves the files for Windows, by profile.
 pub fn target() -> PathBuf {
-    if cfg!(windows) { crate::build::target() } else { cross_target().join(TARGET) }
+    if cfg!(windows) { crate::cargo::target() } else { cross_target().join(TARGET) }
 }
 
 /// Builds the DLL and gives its path.
 pub fn library() -> Outcome<PathBuf> {
-    if let Some(words) = missing_to_build() {
-        return Err(words);
-    }
-    let what = ["--release", "--locked", "--package", "vms-telemetry", "--lib", "--crate-type", "cdylib"];
-    let mut command = windows_cargo("rustc");
+    let mut command = windows_cargo("rustc")?;
+    #[cfg(unix)]
     gather_imports(&mut command)?;
-    run(crate::build::reproducible(&mut command)?.args(what))?;
+    shipped(&mut command)?;
+    #[cfg(unix)]
+    if !has_standard_library() {
+        check_imports()?;
+    }
     Ok(target().join("release").join(LIBRARY))
 }
 
@@ -113,10 +186,19 @@ fn gather_imports(command: &mut Command) -> Outcome<()> {
     Ok(())
 }
 
-/// Microsoft's linker needs no help.
-#[cfg(windows)]
-fn gather_imports(_: &mut Command) -> Outcome<()> {
-    Ok(())
+/// What comes with the compiler itself has no imports; all else must come from below the target folder.
+#[cfg(unix)]
+fn check_imports() -> Outcome<()> {
+    let map = cross_target().join("libraries.map");
+    let map = fs::read_to_string(&map).map_err(|error| format!("{}: {error}", map.display()))?;
+    let files = map.lines().filter_map(|line| line.strip_prefix("LOAD ")).map(Path::new);
+    let linked: Vec<&Path> = files.filter(|file| file.has_root()).collect();
+    let is_known = |file: &Path| file.starts_with(crate::cargo::target()) || file.starts_with("/usr/lib/gcc");
+    match linked.iter().find(|file| !is_known(file)) {
+        Some(file) => Err(format!("two builds of the DLL would differ: {} is linked from there", file.display())),
+        None if linked.iter().any(|file| file.ends_with("libkernel32.a")) => Ok(()),
+        None => Err("the linker's map names no import library".to_owned()),
+    }
 }
 
 /// Compiles a C program of `tests/c` for Windows, as the tests cannot do it themselves under Wine.

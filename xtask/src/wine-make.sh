@@ -4,7 +4,8 @@ mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/nu
 new="$WINE_ROOT.new"
 rm -rf --one-file-system "$new"
 mkdir -p "$(dirname "$WINE_ROOT")"
-debootstrap --variant=minbase --include=ca-certificates,wine64 trixie "$new" "${mirror:-http://deb.debian.org/debian}" >"$WINE_ROOT.log" 2>&1
+maker=$(command -v mmdebstrap || command -v debootstrap)
+"$maker" --variant=minbase --include=ca-certificates,wine64 trixie "$new" "${mirror:-http://deb.debian.org/debian}" >"$WINE_ROOT.log" 2>&1
 grep -qs localhost "$new/etc/hosts" || echo 127.0.0.1 localhost >>"$new/etc/hosts"
 rm -rf "$new"/var/cache/apt/archives/*.deb "$new"/var/lib/apt/lists/*
 unshare --mount --propagation private bash -ec '

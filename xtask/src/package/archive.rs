@@ -55,29 +55,13 @@ pub fn below(folder: &str, files: &Files) -> Files {
 
 /// Writes files below a folder.
 pub fn write(folder: &Path, files: &Files) -> Outcome<()> {
-    for (name, content) in files {
-        let path = folder.join(name);
-        let words = |error| format!("{} cannot be written: {error}", path.display());
-        fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(words)?;
-        fs::write(&path, content).map_err(words)?;
-    }
-    Ok(())
+    files.iter().try_for_each(|(name, content)| crate::tools::write(&folder.join(name), content))
 }
 
 /// Reads all files below a folder.
 pub fn read(folder: &Path) -> Outcome<Files> {
-    let mut files = Files::new();
-    let words = |error| format!("{} cannot be read: {error}", folder.display());
-    for entry in fs::read_dir(folder).map_err(words)? {
-        let path = entry.map_err(words)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() {
-            files.extend(below(&name, &read(&path)?));
-        } else {
-            files.insert(name, file(&path)?);
-        }
-    }
-    Ok(files)
+    let name = |path: &Path| path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+    crate::tools::files(folder)?.iter().map(|path| Ok((name(path), file(&folder.join(path))?))).collect()
 }
 
 /// Reads a file.

@@ -2,15 +2,15 @@
 //! them all (SBOM). The managed part has no dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cargo_metadata::{Metadata, Package};
 use serde_json::{Value, json};
 
 use super::{System, archive};
-use crate::build;
-use crate::tools::{Outcome, cargo, output, root};
+use crate::cargo::{cargo, metadata};
+use crate::tools::{Outcome, files, output, root};
 use crate::windows;
 
 /// Where Debian keeps the notices of what its Windows linker adds.
@@ -41,7 +41,7 @@ pub struct Linked(BTreeMap<String, Part>);
 impl Linked {
     /// Asks cargo and the toolchain; an error where a part comes without the text of its licence.
     pub fn read(systems: &[System]) -> Outcome<Self> {
-        let metadata = build::metadata()?;
+        let metadata = metadata()?;
         let checksums = checksums()?;
         let mut parts = BTreeMap::new();
         for system in systems {
@@ -195,18 +195,17 @@ fn checksums() -> Outcome<BTreeMap<String, String>> {
     Ok(lock.split("[[package]]").filter_map(entry).collect())
 }
 
-fn package(metadata: &Value, name: &str, version: &str, checksums: &BTreeMap<String, String>) -> Outcome<Part> {
-    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let this = |package: &&Value| package["name"] == name && package["version"] == version;
-    let package = packages.iter().find(this).ok_or_else(|| format!("cargo does not know {name} {version}"))?;
-    let is_own = package["source"].is_null();
+fn package(metadata: &Metadata, name: &str, version: &str, checksums: &BTreeMap<String, String>) -> Outcome<Part> {
+    let this = |package: &&Package| *package.name == name && package.version.to_string() == version;
+    let package = metadata.packages.iter().find(this).ok_or_else(|| format!("cargo does not know {name} {version}"))?;
+    let is_own = package.source.is_none();
     let mut texts = if is_own { Vec::new() } else { texts_of(package)? };
     if texts.is_empty() && !is_own {
         // A part of a larger work that has the text: it comes from the same repository.
-        for sibling in packages.iter().filter(|other| other["repository"] == package["repository"]) {
+        for sibling in metadata.packages.iter().filter(|other| other.repository == package.repository) {
             texts.append(&mut texts_of(sibling)?);
         }
-        if texts.is_empty() || package["repository"].is_null() {
+        if texts.is_empty() || package.repository.is_none() {
             return Err(format!("{name} {version} comes without the text of its licence"));
         }
     }
@@ -216,7 +215,7 @@ fn package(metadata: &Value, name: &str, version: &str, checksums: &BTreeMap<Str
         name: name.to_owned(),
         version: version.to_owned(),
         // An old way of writing it.
-        licence: package["license"].as_str().unwrap_or_default().replace('/', " OR "),
+        licence: package.license.as_deref().unwrap_or_default().replace('/', " OR "),
         sources: format!("https://crates.io/crates/{name}/{version}"),
         purl: if is_own { String::new() } else { format!("pkg:cargo/{name}@{version}") },
         checksum: checksums.get(&format!("{name} {version}")).cloned(),
@@ -226,28 +225,17 @@ fn package(metadata: &Value, name: &str, version: &str, checksums: &BTreeMap<Str
     })
 }
 
-fn texts_of(package: &Value) -> Outcome<Vec<String>> {
-    let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap_or_default());
-    licence_files(manifest.parent().unwrap_or(&manifest))?.iter().map(|path| text(path)).collect()
-}
-
-/// Finds the licence files of a package; what it contains of others has its own, in folders below.
-fn licence_files(folder: &Path) -> Outcome<Vec<PathBuf>> {
+/// The texts of a package's licences; what it contains of others has its own, in folders below.
+fn texts_of(package: &Package) -> Outcome<Vec<String>> {
     const NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
     const NO_TEXTS: [&str; 6] = ["rs", "toml", "json", "html", "yml", "sh"];
-    let mut found = Vec::new();
-    let words = |error| format!("{} cannot be read: {error}", folder.display());
-    for entry in fs::read_dir(folder).map_err(words)? {
-        let path = entry.map_err(words)?.path();
+    let folder = package.manifest_path.parent().unwrap_or(&package.manifest_path).as_std_path();
+    let is_licence = |path: &&PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_uppercase();
         let is_text = !path.extension().is_some_and(|kind| NO_TEXTS.contains(&kind.to_string_lossy().as_ref()));
-        if path.is_dir() {
-            found.append(&mut licence_files(&path)?);
-        } else if is_text && NAMES.iter().any(|known| name.starts_with(known)) {
-            found.push(path);
-        }
-    }
-    Ok(found)
+        is_text && NAMES.iter().any(|known| name.starts_with(known))
+    };
+    files(folder)?.iter().filter(is_licence).map(|path| text(&folder.join(path))).collect()
 }
 
 fn text(path: &Path) -> Outcome<String> {
@@ -269,7 +257,7 @@ fn runtimes(system: &System) -> Outcome<Vec<Part>> {
         needs: BTreeSet::new(),
     };
     let is_cross_built = system.rid == windows::RUNTIME_IDENTIFIER && !cfg!(windows);
-    let compiler = if is_cross_built { windows::COMPILER } else { "rustc" };
+    let compiler = if is_cross_built { windows::compiler() } else { "rustc" };
     let version = said(Command::new(compiler).arg("--version"))?;
     let version = version.split_whitespace().nth(1).unwrap_or_default().to_owned();
     let licences =

@@ -1,0 +1,99 @@
+//! What tests need beside Rust and the .NET SDK. In CI all of it is owed; elsewhere what needs it is left out, and said.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::tools::{Outcome, starts};
+use crate::windows;
+
+/// Something that this computer may lack.
+pub struct Need {
+    name: &'static str,
+    is_met: bool,
+    /// What is left out without it.
+    without: &'static str,
+    /// How to get it.
+    hint: &'static str,
+}
+
+/// For the Windows library.
+pub fn windows_build() -> Need {
+    Need {
+        name: "a compiler for Windows",
+        is_met: windows::can_build(),
+        without: "the Windows library, its packages and tests",
+        hint: "Debian: rustc-web rust-web-src gcc-mingw-w64-x86-64 llvm; others: rustup target add \
+               x86_64-pc-windows-gnu, mingw64-gcc, llvm",
+    }
+}
+
+/// For running Windows programs.
+pub fn windows_run() -> Need {
+    Need {
+        name: "Wine",
+        is_met: windows::can_run(),
+        without: "the tests on Windows",
+        hint: "root, and Debian: mmdebstrap; made once in the user's cache folder (1.4 GB)",
+    }
+}
+
+/// All that tests need.
+pub fn all() -> Vec<Need> {
+    let mut all = vec![
+        windows_build(),
+        windows_run(),
+        Need {
+            name: "CMake and pkg-config",
+            is_met: has_c_tools(),
+            without: "the tests of the C development kit",
+            hint: "cmake pkg-config; Fedora: cmake pkgconf",
+        },
+    ];
+    if cfg!(target_os = "linux") {
+        let namespaces = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
+        let ntlm = ["/etc/gss/mech.d/mech.ntlmssp.conf", "/etc/gss/mech.d/ntlmssp.conf"]
+            .iter()
+            .any(|file| Path::new(file).exists());
+        let linux = [
+            ("strace", starts("strace", "-V"), "the traces of files and connections", "strace"),
+            ("chattr", starts("chattr", "-V"), "files that cannot be deleted", "e2fsprogs, and root"),
+            (
+                "namespaces",
+                namespaces.is_ok_and(|output| output.status.success()),
+                "full and missing disks",
+                "util-linux, and the right to make user namespaces",
+            ),
+            (
+                "Mono",
+                starts("mono", "--version"),
+                "the library on .NET Framework",
+                "Debian: mono-runtime libmono-system4.0-cil; Fedora: mono-core",
+            ),
+            ("NTLM", ntlm, "logon as a Windows user", "gss-ntlmssp; Fedora: gssntlmssp"),
+        ];
+        all.extend(linux.map(|(name, is_met, without, hint)| Need { name, is_met, without, hint }));
+    }
+    all
+}
+
+/// Whether this computer has what C developers build with.
+pub fn has_c_tools() -> bool {
+    starts("cmake", "--version") && starts("pkg-config", "--version")
+}
+
+/// Says what is left out here; an error in CI.
+pub fn check(needs: &[Need]) -> Outcome<()> {
+    let missing: Vec<String> = needs
+        .iter()
+        .filter(|need| !need.is_met)
+        .map(|need| format!("  {} is missing, so left out: {} ({})", need.name, need.without, need.hint))
+        .collect();
+    match (missing.is_empty(), std::env::var_os("CI")) {
+        (true, _) => Ok(()),
+        (false, None) => {
+            println!("{}", missing.join("\n"));
+            Ok(())
+        }
+        (false, Some(_)) => Err(format!("CI is set, and nothing may be left out:\n{}", missing.join("\n"))),
+    }
+}
