@@ -33,17 +33,17 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "camelCase")]
 pub enum Leaf {
-    /// From the authority, for `localhost` and `127.0.0.1`.
+    /// Issued by the authority of this run.
     Good,
-    /// From the authority, for `wrong.example`.
+    /// Issued for another name, wrong.example.
     WrongName,
-    /// From the authority, for `localhost` and `127.0.0.1`, until the end of 2020.
+    /// Expired at the end of 2020.
     Expired,
-    /// From nobody but itself, for `localhost` and `127.0.0.1`.
+    /// Issued by itself.
     SelfSigned,
-    /// As [`Leaf::SelfSigned`], and an authority: as some tools make one for a server, to be put into a store as it is.
+    /// Issued by itself, and an authority as well, as some tools make one for a server.
     SelfSignedAuthority,
-    /// From the authority, without a name except its subject, `localhost`.
+    /// Issued without names, except for its subject, localhost.
     NoNames,
 }
 
@@ -162,8 +162,7 @@ impl Authority {
 #[derive(Args)]
 #[group(skip)]
 pub struct Arguments {
-    /// Serve HTTPS with a certificate that is made for this run. It is valid for localhost and 127.0.0.1, except where KIND
-    /// says otherwise.
+    /// Serve HTTPS with a certificate that is made for this run, for localhost and 127.0.0.1.
     #[arg(long, value_name = "KIND")]
     pub tls: Option<Leaf>,
     /// Write the certificate authority of this run to FILE (PEM), for clients to trust.
