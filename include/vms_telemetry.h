@@ -1,22 +1,22 @@
 /* vms-telemetry: usage telemetry for programs that connect to a Milestone XProtect VMS.
  *
- * Generated from src/abi.rs and src/ffi.rs; do not edit.
+ * Generated from src/abi.rs and src/ffi.rs. Do not edit.
  *
- * The rules, which apply to every function:
+ * The host program is the program that loads this library. These rules apply to every function:
  * - It returns a status. VMS_OK: done. VMS_OFF, VMS_UNSURE: done as well, and nothing was recorded. VMS_WARNING: done, and
- *   last_error has a warning. VMS_ERROR_* (10 and above): not done. Numbers are never reused.
- * - You can call it from any thread, any number of times. Do not call it from DllMain, nor in a child process of fork that has
- *   not called exec: locks and threads are not what they were there.
- * - It does not wait for the network, except the functions under "Connection to a VMS", which have a timeout, and on_disconnect of
- *   such a connection (a second at most). It does not wait for another process, except set_config (2 seconds at most).
- * - On an error nothing was done and no output was written (get_text and last_error write the length that they need).
- *   last_error then has the message, for the thread that made the call. No message has a value that the caller passed.
+ *   last_error has a warning. VMS_ERROR_* (10 and above): not done. Numbers are not reused.
+ * - You can call it from any thread, any number of times. Do not call it from DllMain. Do not call it in a child process of
+ *   fork that has not called exec: locks and threads are not valid there.
+ * - It does not wait for the network, except the functions under "Connection to a VMS", which have a timeout, and on_disconnect
+ *   of such a connection (at most 1 second). It does not wait for another process, except set_config (at most 2 seconds).
+ * - If it returns an error, it did nothing and wrote no output. get_text and last_error still write the length that they need.
+ *   last_error has the message, for the thread that made the call. No message contains a value that the caller passed.
  * - A struct begins with its size in bytes, which the caller sets (`info.size = sizeof info`), so that structs can grow.
- *   Set the rest of it to zero first: zero means "not given" in every field, now and later.
+ *   Set the rest of it to zero first. Zero means "not given" in every field, now and later.
  * - A string is UTF-8, ends with a NUL and has at most VMS_TEXT_LIMIT bytes.
- * - The caller owns every pointer. The library borrows it for the call, keeps none and returns none, so there is
- *   nothing to free. A connection is a number, not a pointer: a wrong one is an error and no more.
- * - The library stays in the process once it is loaded; its thread never delays the end of the process.
+ * - The caller owns every pointer. The library uses it during the call, keeps none and returns none, so there is nothing to
+ *   free. A connection is a number, not a pointer. A wrong number is an error, nothing worse.
+ * - The library stays in the process after it is loaded. Its thread does not delay the end of the process.
  */
 
 #ifndef VMS_TELEMETRY_H
@@ -33,11 +33,11 @@
 // Done, and nothing was recorded: telemetry is off, or this connection sends nothing. Not an error.
 #define VMS_OFF 1
 
-// Done, and nothing was recorded: at the moment it is not known whether the user has opted out, for example because the
-// settings file is locked. Pending events are kept. Not an error; VMS_TEXT_TELEMETRY_REASON has the reason.
+// Done, and nothing was recorded: it is not known now whether the user has opted out, for example because the settings
+// file is locked. Pending events are kept. Not an error. VMS_TEXT_TELEMETRY_REASON has the reason.
 #define VMS_UNSURE 2
 
-// set_config: done, and the user should know something. last_error has the warning.
+// set_config: done, with a warning for the user. last_error has the warning.
 #define VMS_WARNING 3
 
 // A pointer is NULL, or a field of a struct cannot be used. Nothing was done. The message names the field.
@@ -46,13 +46,13 @@
 // The call needs a session, and init_session has not returned yet.
 #define VMS_ERROR_NO_SESSION 11
 
-// The connection is not open: closed already, or never opened.
+// The connection is not open: it was closed, or never opened.
 #define VMS_ERROR_NO_CONNECTION 12
 
-// 1,024 connections are open in this process: the host does not close them.
+// 1,024 connections are open in this process. The host program has to close them.
 #define VMS_ERROR_TOO_MANY_CONNECTIONS 13
 
-// The buffer is too small; the length that is needed was written.
+// The buffer is too small. The length that is needed was written.
 #define VMS_ERROR_BUFFER_TOO_SMALL 14
 
 // A file or folder could not be used. Nothing was recorded. The message names it.
@@ -67,27 +67,27 @@
 // set_config: the administrator of this computer has opted out, and no user can opt in. Nothing was changed.
 #define VMS_ERROR_POLICY 23
 
-// A defect of this library. Nothing was recorded; the host goes on as if telemetry were off.
+// A defect of this library. Nothing was recorded. The host program continues as if telemetry were off.
 #define VMS_ERROR_INTERNAL 30
 
 /* Statuses of find_vms and connect_vms: why there is no connection to the VMS */
 
-// No connection to the VMS: name not found, refused, no route, cut off.
+// The connection failed: name not found, refused, no route, or reset.
 #define VMS_ERROR_UNREACHABLE 40
 
-// The timeout is over.
+// Timed out.
 #define VMS_ERROR_TIMEOUT 41
 
-// The server's certificate was refused.
+// The server's certificate is not trusted.
 #define VMS_ERROR_CERTIFICATE 42
 
 // The server does not answer over HTTPS, or HTTPS was required and the address is for plain HTTP.
 #define VMS_ERROR_NOT_ENCRYPTED 43
 
-// The server redirects to another one.
+// The server redirects to another server. Such a redirect is not followed.
 #define VMS_ERROR_REDIRECTED 44
 
-// The server refused user name, password or token.
+// The server rejected the user name, the password or the token.
 #define VMS_ERROR_LOGON_REFUSED 45
 
 // The user is locked.
@@ -96,27 +96,27 @@
 // The user must choose a new password first.
 #define VMS_ERROR_PASSWORD_EXPIRED 47
 
-// The user may log on but may not read what is needed.
+// The user may log on, but may not read what is needed.
 #define VMS_ERROR_ACCESS_DENIED 48
 
-// The server reported an error of its own.
+// The server reported an internal error.
 #define VMS_ERROR_SERVER 49
 
 // The response is not that of an XProtect API.
 #define VMS_ERROR_ANSWER 50
 
-// Another thread ended the attempt with on_disconnect.
+// Another thread cancelled the call with on_disconnect.
 #define VMS_ERROR_CANCELLED 51
 
 /* Values of members */
 
-// A value that is not given or not known.
+// Not given, or not known. A struct that is all zero has this value in each field, so false and true are 1 and 2.
 #define VMS_UNSET 0
 
-// No.
+// False.
 #define VMS_FALSE 1
 
-// Yes.
+// True.
 #define VMS_TRUE 2
 
 // A basic user of the VMS.
@@ -128,7 +128,7 @@
 // A user of an external identity provider.
 #define VMS_USER_OAUTH 3
 
-// The option "Enable usage data collection" could not be read: nothing of this connection is sent.
+// The option "Enable usage data collection" could not be read: no event of this connection is sent.
 #define VMS_POLICY_UNKNOWN 0
 
 // The option is on.
@@ -162,10 +162,10 @@
 // /etc/milestone/milestonepstools.json.
 #define VMS_LAYER_MACHINE_POLICY 6
 
-// The user opted out in this session, and that could not be stored: it ends with the process.
+// The user opted out in this session, and that could not be stored. It is in effect until the process ends.
 #define VMS_LAYER_SESSION 7
 
-// At the moment it is not known whether somebody has opted out: the settings file or the machine policy cannot be read.
+// It is not known now whether there is an opt-out: the settings file or the machine policy cannot be read.
 #define VMS_LAYER_UNSURE 8
 
 /* Strings of get_text */
@@ -173,7 +173,7 @@
 // get_text: the version of this library.
 #define VMS_TEXT_LIBRARY_VERSION 1
 
-// get_text: who decided whether telemetry is on, and why; a sentence without its full stop.
+// get_text: why telemetry is on or off, and who decided that. A sentence without its full stop.
 #define VMS_TEXT_TELEMETRY_REASON 2
 
 // get_text: who decided whether events are written to the telemetry log.
@@ -191,54 +191,54 @@
 // get_text: the random id of this session.
 #define VMS_TEXT_SESSION_ID 7
 
-// get_text: the last local error, for example a file that could not be written; empty if there was none.
+// get_text: the last local error, for example a file that could not be written. Empty if there was none.
 #define VMS_TEXT_LAST_FAILURE 8
 
-// get_text: why the last attempt to send failed; empty if it did not.
+// get_text: why the last attempt to send failed. Empty if it did not.
 #define VMS_TEXT_DELIVERY_FAILURE 9
 
-// get_text: when Application Insights last accepted events (ISO 8601, UTC); empty if it never did.
+// get_text: when Application Insights last accepted events (ISO 8601, UTC). Empty if it never did.
 #define VMS_TEXT_LAST_SENT 10
 
-// get_text: why nothing of the last connection is sent although telemetry is on; empty if it is sent.
+// get_text: why no event of the last connection is sent although telemetry is on. Empty if they are sent.
 #define VMS_TEXT_CONNECTION_REASON 11
 
 /* Limits */
 
-// Longest string in a struct, in bytes without the NUL. A longer one is an error, and no more of it is read.
+// Longest string in a struct, in bytes without the NUL. A longer one is an error, and the rest of it is not read.
 #define VMS_TEXT_LIMIT 8192
 
-// Most entries of an environment that are read.
+// Most entries that are read from an environment.
 #define VMS_ENVIRONMENT_LIMIT 4096
 
 /* Structs */
 
-// What the host says about itself, for init_session. All strings except assembly_version may be NULL.
+// Describes the host program, for init_session. All strings except assembly_version may be NULL.
 typedef struct VmsSessionInfo {
   // sizeof(VmsSessionInfo).
   uint32_t size;
-  // VMS_TRUE: the host will name the proxy with set_config, and nothing is sent before it has. Otherwise the proxy
-  // comes from HTTPS_PROXY, ALL_PROXY, HTTP_PROXY and NO_PROXY.
+  // VMS_TRUE: the host program sets the proxy with set_config, and nothing is sent before. Otherwise the proxy comes
+  // from HTTPS_PROXY, ALL_PROXY, HTTP_PROXY and NO_PROXY.
   uint32_t names_proxy;
   // ProductVersion of the module's assembly, or the version of the host program. Required. It is sent if it has at most
   // 64 characters out of 0-9, A-Z, a-z, '.', '+' and '-'.
   const char *assembly_version;
-  // Name and version of the framework, as .NET's RuntimeInformation.FrameworkDescription; NULL: there is none.
+  // Name and version of the framework, such as .NET's RuntimeInformation.FrameworkDescription. NULL: there is none.
   const char *framework_description;
-  // Name and version of the operating system; NULL: the library finds its own.
+  // Name and version of the operating system. NULL: the library asks the system.
   const char *os_description;
-  // Application Insights connection string; NULL: the built-in one. VMS_ApplicationInsights__ConnectionString takes
-  // precedence. HTTPS is required, except to this computer itself.
+  // Application Insights connection string. NULL: the built-in one. The environment variable
+  // VMS_ApplicationInsights__ConnectionString takes precedence. HTTPS is required, except to this computer itself.
   const char *connection_string;
-  // The environment as "NAME=value" strings, ended by a NULL pointer, for hosts whose runtime keeps an environment of
-  // its own, as .NET does on Linux; NULL: the library reads that of the process. The library reads the variables
-  // VMS_ApplicationInsights__* and VMS_ApplicationInsights:*, DO_NOT_TRACK, HTTPS_PROXY, ALL_PROXY, HTTP_PROXY, NO_PROXY,
-  // HOME, XDG_DATA_HOME and XDG_STATE_HOME. A value that is too long or not UTF-8 cannot be used: if it could opt out, it
-  // does.
+  // The environment as "NAME=value" strings, ended by a NULL pointer. For host programs whose runtime has its own
+  // environment, such as .NET on Linux. NULL: the library reads the environment of the process. The library reads
+  // the variables VMS_ApplicationInsights__* and VMS_ApplicationInsights:*, DO_NOT_TRACK, HTTPS_PROXY, ALL_PROXY,
+  // HTTP_PROXY, NO_PROXY, HOME, XDG_DATA_HOME and XDG_STATE_HOME. A value that is too long or not UTF-8 cannot be
+  // used: if it could opt out, it does.
   const char *const *environment;
 } VmsSessionInfo;
 
-// A count, or the fact that it is not known. All zero: not known, and left out.
+// A count that may be unknown. All zero: not known, and left out of the event.
 typedef struct VmsCount {
   // VMS_TRUE: value is the count.
   uint32_t known;
@@ -256,16 +256,16 @@ typedef struct VmsConnectionInfo {
   uint32_t is_oauth_connection;
   // Whether the connection uses HTTPS. VMS_UNSET: left out.
   uint32_t encryption_enabled;
-  // What the VMS says about its option "Enable usage data collection for XProtect Smart Client": VMS_POLICY_*.
+  // Value of the VMS option "Enable usage data collection for XProtect Smart Client": VMS_POLICY_*.
   uint32_t usage_data_policy;
   // Zero.
   uint32_t reserved;
-  // The actual id of the site, a GUID. It never leaves this computer: a random id stands for it. Required.
+  // The actual id of the site, a GUID. It is not sent: the event has a random id instead. Required.
   const char *site_id;
-  // Version of the VMS; NULL: left out. Sent under the same rule as assembly_version.
+  // Version of the VMS. NULL: left out. The rule for assembly_version applies.
   const char *product_version;
-  // Product name of the VMS; NULL: left out. It is sent if it has at most 128 printable characters, without '\', '/', '@'
-  // and ':', and holds no IP address and no GUID.
+  // Product name of the VMS. NULL: left out. It is sent if it has at most 128 printable characters, without '\',
+  // '/', '@' and ':', and contains no IP address and no GUID.
   const char *product_name;
   // Child sites.
   struct VmsCount child_sites;
@@ -291,26 +291,27 @@ typedef struct VmsConnectionInfo {
 typedef struct VmsConfigChange {
   // sizeof(VmsConfigChange).
   uint32_t size;
-  // Whether events are recorded and sent. VMS_UNSET: as it is. Stored for every later session of the user.
+  // Whether events are recorded and sent. VMS_UNSET: no change. Stored for all later sessions of the user.
   uint32_t enable_telemetry;
-  // Whether events are written to the telemetry log. VMS_UNSET: as it is. Stored as well.
+  // Whether events are written to the telemetry log. VMS_UNSET: no change. Stored as well.
   uint32_t log_telemetry;
-  // VMS_TRUE: the host is about to change the configuration, for example while it asks a person: no request begins until
-  // a call says VMS_FALSE. Calls nest: each VMS_TRUE needs its VMS_FALSE. VMS_UNSET: as it is.
+  // VMS_TRUE: the host program is about to change the configuration, for example while it asks the user to confirm.
+  // No request begins until a call with VMS_FALSE. Calls nest: each VMS_TRUE needs its own VMS_FALSE. VMS_UNSET: no
+  // change.
   uint32_t hold_sending;
-  // The proxy for this session, as "http://host:port"; "": none; NULL: as it is. Not stored.
+  // The proxy for this session, such as "http://host:port". "": no proxy. NULL: no change. Not stored.
   const char *proxy;
 } VmsConfigChange;
 
-// What is in effect at this moment, from get_config.
+// The configuration in effect now, from get_config.
 typedef struct VmsConfig {
   // sizeof(VmsConfig), set by the caller.
   uint32_t size;
-  // VMS_TRUE: on. VMS_FALSE: off. VMS_UNSET: not known at the moment (VMS_LAYER_UNSURE); nothing is recorded or sent.
+  // VMS_TRUE: on. VMS_FALSE: off. VMS_UNSET: not known now (VMS_LAYER_UNSURE), and nothing is recorded or sent.
   uint32_t telemetry_enabled;
   // Who decided it: VMS_LAYER_*.
   uint32_t telemetry_layer;
-  // VMS_TRUE or VMS_FALSE. With telemetry off nothing is logged.
+  // VMS_TRUE or VMS_FALSE. When telemetry is off, nothing is logged.
   uint32_t log_telemetry;
   // Who decided it: VMS_LAYER_*.
   uint32_t log_layer;
@@ -325,27 +326,29 @@ typedef struct VmsConfig {
 typedef struct VmsLogon {
   // sizeof(VmsLogon).
   uint32_t size;
-  // VMS_USER_BASIC: with user_name and password. VMS_USER_WINDOWS: with access_token, which the host got at the token
-  // endpoint that find_vms names. VMS_USER_OAUTH: with access_token. Required; find_vms needs none of the strings.
+  // VMS_USER_BASIC: with user_name and password. VMS_USER_WINDOWS: with access_token, which the host program gets
+  // from the token endpoint of find_vms. VMS_USER_OAUTH: with access_token. Required. find_vms needs none of these
+  // strings.
   uint32_t user_type;
-  // VMS_TRUE: an address with http:// is refused.
+  // VMS_TRUE: HTTPS is required. An address with http:// is an error.
   uint32_t secure_only;
-  // VMS_TRUE: any certificate is accepted.
+  // VMS_TRUE: any certificate is accepted. This allows man-in-the-middle attacks.
   uint32_t skip_certificate_check;
   // VMS_TRUE: the child sites are listed as part of the logon.
   uint32_t include_child_sites;
-  // Timeout of the call as a whole, in seconds, at most 3,600; 0: 60.
+  // Timeout of the whole call in seconds, at most 3,600. 0: 60 seconds.
   uint32_t timeout_seconds;
-  // "https://host", "http://host:port", or a bare host name, which means HTTPS. A path is ignored. Required.
+  // "https://host", "http://host:port", or a host name without a scheme, which means HTTPS. A path is ignored.
+  // Required.
   const char *server_address;
   // Name of a basic user.
   const char *user_name;
-  // Its password. The library's copy is wiped after the logon.
+  // Password of the basic user. The library's copy is wiped from memory after the logon.
   const char *password;
-  // A token of the VMS's identity provider. The library's copy is wiped with the connection.
+  // A token of the VMS's identity provider. The library's copy is wiped from memory when the connection is closed.
   const char *access_token;
-  // An open connection that is closed before this one begins, as by on_disconnect; 0: none. If this struct cannot be used,
-  // it stays open.
+  // An open connection to close before the logon, as on_disconnect does. 0: none. If a field of this struct cannot
+  // be used, that connection stays open.
   uint64_t replaces;
 } VmsLogon;
 
@@ -355,14 +358,14 @@ typedef struct VmsServer {
   uint32_t size;
   // VMS_TRUE: HTTPS.
   uint32_t encryption_enabled;
-  // Child sites that get_child_site gives; connect_vms with include_child_sites only.
+  // connect_vms with include_child_sites: number of child sites that get_child_site can return.
   uint32_t child_sites;
   // Zero.
   uint32_t reserved;
-  // The server as it is really connected to, as "https://host:port/".
+  // The address in use, such as "https://host:port/".
   char address[280];
-  // find_vms: where the host logs on a Windows user. It posts the form
-  // grant_type=windows_credentials&client_id=GrantValidatorClient there, with HTTP's handshake (Negotiate, NTLM).
+  // find_vms: the URL where the host program logs on a Windows user. Post the form
+  // grant_type=windows_credentials&client_id=GrantValidatorClient there, with HTTP authentication (Negotiate, NTLM).
   char token_endpoint[1032];
   // connect_vms: name of the product.
   char product_name[1032];
@@ -388,15 +391,16 @@ typedef struct VmsSite {
   char name[1032];
 } VmsSite;
 
-// What is in effect for a connection of connect_vms, from get_connection.
+// The state of a connection of connect_vms, from get_connection.
 typedef struct VmsConnectionState {
   // sizeof(VmsConnectionState), set by the caller.
   uint32_t size;
-  // VMS_TRUE: the usage data option or the devices are being read in the background. VMS_FALSE: that is done.
+  // VMS_TRUE: the usage data option or the devices are being read in the background. VMS_FALSE: done.
   uint32_t counting;
-  // VMS_POLICY_*. Unknown until it was read; with telemetry off it is not read.
+  // VMS_POLICY_*. Unknown until it was read. When telemetry is off, it is not read.
   uint32_t usage_data_policy;
-  // VMS_TRUE: NewVmsSession was recorded. VMS_FALSE: nothing of this connection is sent. VMS_UNSET: not decided yet.
+  // VMS_TRUE: NewVmsSession was recorded. VMS_FALSE: no event of this connection is sent. VMS_UNSET: not decided
+  // yet.
   uint32_t reported;
   // Items counted so far.
   uint32_t items_counted;
@@ -406,48 +410,50 @@ typedef struct VmsConnectionState {
 extern "C" {
 #endif // __cplusplus
 
-/* Telemetry: init_session first, then on_connect and on_disconnect for each connection */
+/* Telemetry: call init_session first, then on_connect and on_disconnect for each connection */
 
-// Starts the session of this process and records NewSession, unless somebody opted out. Never waits for the network or for
+// Starts the session of this process. Records NewSession if telemetry is on. Does not wait for the network or for
 // another process.
 //
-// A process has one session: a further call joins it and ignores its argument. VMS_OFF, VMS_UNSURE: there is a session, and
-// NewSession is not recorded; get_config and get_text say why.
+// A process has one session. A further call joins it and ignores its argument. VMS_OFF, VMS_UNSURE: there is a
+// session, and NewSession is not recorded. get_config and get_text have the reason.
 //
-// Arguments: `info` is NULL or points to a struct whose first member says how large it is; its strings are NULL or end with a NUL.
-// All is borrowed for the call.
+// Arguments: `info` is NULL or points to a struct that begins with its size. Its strings are NULL or end with a NUL. All is
+// borrowed for the call.
 int32_t init_session(const struct VmsSessionInfo *info);
 
-// Records NewVmsSession and writes the connection's number, by which on_disconnect closes it. Never waits for the
-// network or for another process. VMS_OFF, VMS_UNSURE: there is a connection, and nothing of it is sent.
+// Records NewVmsSession for a connection that the host program made. Writes the number of the connection, for
+// on_disconnect. Does not wait for the network or for another process. VMS_OFF, VMS_UNSURE: there is a connection, and
+// no event of it is sent.
 //
-// Arguments: `info` as for init_session; `connection` is NULL or can be written to.
+// Arguments: `info` as for init_session. `connection` is NULL or can be written to.
 int32_t on_connect(const struct VmsConnectionInfo *info,
                    uint64_t *connection);
 
-// Closes a connection and records CloseVmsSession. Call it only for a graceful end (`Disconnect-Vms`): a connection
-// that just ends with its process is not reported. If connect_vms made it and its devices are still being counted, waits
-// for that for a second at most. Ends a call of find_vms or connect_vms that is in progress.
+// Closes a connection and records CloseVmsSession. Call it when the user disconnects. Do not call it when the process
+// ends: such an end is not recorded. If connect_vms made the connection and its devices are still being counted, waits
+// at most 1 second for the count. Cancels a call of find_vms or connect_vms that is in progress.
 int32_t on_disconnect(uint64_t connection);
 
-// Changes the configuration. A choice is in effect when this returns: after an opt-out nothing more is sent, and pending
-// events are deleted. Waits for another process for 2 seconds at most; an opt-out is stored then all the same
-// (VMS_WARNING). If an opt-out cannot be stored (VMS_ERROR_FILE, VMS_ERROR_SETTINGS), it is in effect until the process ends.
+// Changes the configuration. The change is in effect when this returns. After an opt-out, no request begins and
+// pending events are deleted. Waits at most 2 seconds for another process. After that time an opt-out is stored
+// without waiting (VMS_WARNING). If an opt-out cannot be stored (VMS_ERROR_FILE, VMS_ERROR_SETTINGS), it is in effect
+// until the process ends.
 //
 // Arguments: `change` as `info` for init_session.
 int32_t set_config(const struct VmsConfigChange *change);
 
 /* Reading state */
 
-// Writes what is in effect at this moment: as much of the struct as the caller's size says. Never waits.
+// Writes the configuration in effect now, as much of the struct as the caller's size says. Does not wait.
 //
-// Arguments: `config` is NULL or points to a writable struct whose first member says how large it is.
+// Arguments: `config` is NULL or points to a writable struct that begins with its size.
 int32_t get_config(struct VmsConfig *config);
 
-// Writes one of VMS_TEXT_* as UTF-8 with its NUL, and its length in bytes without the NUL. If the buffer is too
-// small (it may be NULL with capacity 0), only the length is written and the status is VMS_ERROR_BUFFER_TOO_SMALL.
+// Writes one of VMS_TEXT_* as UTF-8 with its NUL, and its length in bytes without the NUL. If the buffer is too small
+// (it may be NULL with capacity 0), only the length is written and the status is VMS_ERROR_BUFFER_TOO_SMALL.
 //
-// Arguments: `buffer` is NULL with `capacity` 0, or has `capacity` writable bytes; `length` is NULL or can be written to.
+// Arguments: `buffer` is NULL with `capacity` 0, or has `capacity` writable bytes. `length` is NULL or can be written to.
 int32_t get_text(uint32_t which,
                  char *buffer,
                  size_t capacity,
@@ -455,35 +461,35 @@ int32_t get_text(uint32_t which,
 
 /* Errors */
 
-// Writes the message of the last call of this thread that returned an error or VMS_WARNING, in the manner of get_text. It
-// stays until the next one of the thread. A failure of this call leaves it as it is.
+// Writes the message of the last call of this thread that returned an error or VMS_WARNING, as get_text writes. The
+// message stays until the next such call of the thread. If this call fails, the message does not change.
 //
 // Arguments: As for get_text.
 int32_t last_error(char *buffer,
                    size_t capacity,
                    size_t *length);
 
-/* Connection to a VMS: for a host that leaves the logon to the library. reserve_connection, find_vms if the user is a
- * Windows user, connect_vms, and on_disconnect at the end. These functions work whether or not telemetry is on. */
+/* Connection to a VMS, if the library makes the logon. Call reserve_connection, then find_vms for a Windows user,
+ * connect_vms, and on_disconnect at the end. These functions work whether or not telemetry is on. */
 
-// Writes a number for find_vms and connect_vms, by which on_disconnect ends the call from another
-// thread, and later the connection. The host releases each number with on_disconnect, also if the call failed.
+// Writes a number for find_vms and connect_vms. With it, on_disconnect cancels the call from another thread, and later
+// closes the connection. The host program releases each number with on_disconnect, also if the call failed.
 //
 // Arguments: `connection` is NULL or can be written to.
 int32_t reserve_connection(uint64_t *connection);
 
-// Finds the server and writes its address and token endpoint: as much of the struct as the caller's size
-// says. Blocks the calling thread until then, until the timeout, or until another thread calls on_disconnect
+// Finds the server. Writes its address and token endpoint, as much of the struct as the caller's size says. Blocks the
+// calling thread until it is done, until the timeout, or until another thread calls on_disconnect
 // (VMS_ERROR_CANCELLED). Sends no credential.
 //
-// Arguments: `logon` as `info` for init_session; `server` as `config` for get_config.
+// Arguments: `logon` as `info` for init_session. `server` as `config` for get_config.
 int32_t find_vms(uint64_t connection,
                  const struct VmsLogon *logon,
                  struct VmsServer *server);
 
-// Logs on and writes what is known of it, as find_vms does. Blocks like find_vms. Works whether or not
-// telemetry is on. If it is, the usage data option and the devices are read in the background, and NewVmsSession is recorded
-// then; the host does not call on_connect.
+// Logs on, and writes what is known of the VMS. Blocks like find_vms. Works whether or not telemetry is on. If it is
+// on, the usage data option and the devices are read in the background, and NewVmsSession is recorded after that. The
+// host program does not call on_connect.
 //
 // Arguments: As for find_vms.
 int32_t connect_vms(uint64_t connection,
@@ -495,16 +501,15 @@ int32_t connect_vms(uint64_t connection,
 // Arguments: `site` as `config` for get_config.
 int32_t get_child_site(uint64_t connection, uint32_t index, struct VmsSite *site);
 
-// Writes what is in effect for a connection of connect_vms: as much of the struct as the caller's size
-// says. Never waits.
+// Writes the state of a connection of connect_vms, as much of the struct as the caller's size says. Does not wait.
 //
 // Arguments: `state` as `config` for get_config.
 int32_t get_connection(uint64_t connection,
                        struct VmsConnectionState *state);
 
-// Waits until the devices of a connection of connect_vms are counted, at most so many milliseconds, and
-// records its NewVmsSession with what is known by then, unless that was done. For the end of a process that does not
-// disconnect; on_disconnect does the same, and waits for a second.
+// Waits until the devices of a connection of connect_vms are counted, at most this many milliseconds. Then records
+// NewVmsSession with the counts that are known, unless it was recorded before. For the end of a process that does not
+// disconnect. on_disconnect does the same, and waits at most 1 second.
 int32_t settle_connection(uint64_t connection,
                           uint32_t wait_milliseconds);
 

@@ -16,20 +16,20 @@ use crate::vms::Counts;
 pub const VMS_OK: i32 = 0;
 /// Done, and nothing was recorded: telemetry is off, or this connection sends nothing. Not an error.
 pub const VMS_OFF: i32 = 1;
-/// Done, and nothing was recorded: at the moment it is not known whether the user has opted out, for example because the
-/// settings file is locked. Pending events are kept. Not an error; VMS_TEXT_TELEMETRY_REASON has the reason.
+/// Done, and nothing was recorded: it is not known now whether the user has opted out, for example because the settings
+/// file is locked. Pending events are kept. Not an error. VMS_TEXT_TELEMETRY_REASON has the reason.
 pub const VMS_UNSURE: i32 = 2;
-/// set_config: done, and the user should know something. last_error has the warning.
+/// set_config: done, with a warning for the user. last_error has the warning.
 pub const VMS_WARNING: i32 = 3;
 /// A pointer is NULL, or a field of a struct cannot be used. Nothing was done. The message names the field.
 pub const VMS_ERROR_ARGUMENT: i32 = 10;
 /// The call needs a session, and init_session has not returned yet.
 pub const VMS_ERROR_NO_SESSION: i32 = 11;
-/// The connection is not open: closed already, or never opened.
+/// The connection is not open: it was closed, or never opened.
 pub const VMS_ERROR_NO_CONNECTION: i32 = 12;
-/// 1,024 connections are open in this process: the host does not close them.
+/// 1,024 connections are open in this process. The host program has to close them.
 pub const VMS_ERROR_TOO_MANY_CONNECTIONS: i32 = 13;
-/// The buffer is too small; the length that is needed was written.
+/// The buffer is too small. The length that is needed was written.
 pub const VMS_ERROR_BUFFER_TOO_SMALL: i32 = 14;
 /// A file or folder could not be used. Nothing was recorded. The message names it.
 pub const VMS_ERROR_FILE: i32 = 20;
@@ -39,38 +39,38 @@ pub const VMS_ERROR_SETTINGS: i32 = 21;
 pub const VMS_ERROR_RESOURCES: i32 = 22;
 /// set_config: the administrator of this computer has opted out, and no user can opt in. Nothing was changed.
 pub const VMS_ERROR_POLICY: i32 = 23;
-/// A defect of this library. Nothing was recorded; the host goes on as if telemetry were off.
+/// A defect of this library. Nothing was recorded. The host program continues as if telemetry were off.
 pub const VMS_ERROR_INTERNAL: i32 = 30;
-/// No connection to the VMS: name not found, refused, no route, cut off.
+/// The connection failed: name not found, refused, no route, or reset.
 pub const VMS_ERROR_UNREACHABLE: i32 = 40;
-/// The timeout is over.
+/// Timed out.
 pub const VMS_ERROR_TIMEOUT: i32 = 41;
-/// The server's certificate was refused.
+/// The server's certificate is not trusted.
 pub const VMS_ERROR_CERTIFICATE: i32 = 42;
 /// The server does not answer over HTTPS, or HTTPS was required and the address is for plain HTTP.
 pub const VMS_ERROR_NOT_ENCRYPTED: i32 = 43;
-/// The server redirects to another one.
+/// The server redirects to another server. Such a redirect is not followed.
 pub const VMS_ERROR_REDIRECTED: i32 = 44;
-/// The server refused user name, password or token.
+/// The server rejected the user name, the password or the token.
 pub const VMS_ERROR_LOGON_REFUSED: i32 = 45;
 /// The user is locked.
 pub const VMS_ERROR_LOCKED_OUT: i32 = 46;
 /// The user must choose a new password first.
 pub const VMS_ERROR_PASSWORD_EXPIRED: i32 = 47;
-/// The user may log on but may not read what is needed.
+/// The user may log on, but may not read what is needed.
 pub const VMS_ERROR_ACCESS_DENIED: i32 = 48;
-/// The server reported an error of its own.
+/// The server reported an internal error.
 pub const VMS_ERROR_SERVER: i32 = 49;
 /// The response is not that of an XProtect API.
 pub const VMS_ERROR_ANSWER: i32 = 50;
-/// Another thread ended the attempt with on_disconnect.
+/// Another thread cancelled the call with on_disconnect.
 pub const VMS_ERROR_CANCELLED: i32 = 51;
 
-/// A value that is not given or not known.
+/// Not given, or not known. A struct that is all zero has this value in each field, so false and true are 1 and 2.
 pub const VMS_UNSET: u32 = 0;
-/// No.
+/// False.
 pub const VMS_FALSE: u32 = 1;
-/// Yes.
+/// True.
 pub const VMS_TRUE: u32 = 2;
 
 /// A basic user of the VMS.
@@ -80,7 +80,7 @@ pub const VMS_USER_WINDOWS: u32 = 2;
 /// A user of an external identity provider.
 pub const VMS_USER_OAUTH: u32 = 3;
 
-/// The option "Enable usage data collection" could not be read: nothing of this connection is sent.
+/// The option "Enable usage data collection" could not be read: no event of this connection is sent.
 pub const VMS_POLICY_UNKNOWN: u32 = 0;
 /// The option is on.
 pub const VMS_POLICY_ON: u32 = 1;
@@ -104,14 +104,14 @@ pub const VMS_LAYER_UNUSABLE: u32 = 5;
 /// The administrator of this computer: HKLM\SOFTWARE\Policies\Milestone\MilestonePSTools, EnableTelemetry; elsewhere
 /// /etc/milestone/milestonepstools.json.
 pub const VMS_LAYER_MACHINE_POLICY: u32 = 6;
-/// The user opted out in this session, and that could not be stored: it ends with the process.
+/// The user opted out in this session, and that could not be stored. It is in effect until the process ends.
 pub const VMS_LAYER_SESSION: u32 = 7;
-/// At the moment it is not known whether somebody has opted out: the settings file or the machine policy cannot be read.
+/// It is not known now whether there is an opt-out: the settings file or the machine policy cannot be read.
 pub const VMS_LAYER_UNSURE: u32 = 8;
 
 /// get_text: the version of this library.
 pub const VMS_TEXT_LIBRARY_VERSION: u32 = 1;
-/// get_text: who decided whether telemetry is on, and why; a sentence without its full stop.
+/// get_text: why telemetry is on or off, and who decided that. A sentence without its full stop.
 pub const VMS_TEXT_TELEMETRY_REASON: u32 = 2;
 /// get_text: who decided whether events are written to the telemetry log.
 pub const VMS_TEXT_LOG_REASON: u32 = 3;
@@ -123,48 +123,48 @@ pub const VMS_TEXT_DATA_FOLDER: u32 = 5;
 pub const VMS_TEXT_LOG_FOLDER: u32 = 6;
 /// get_text: the random id of this session.
 pub const VMS_TEXT_SESSION_ID: u32 = 7;
-/// get_text: the last local error, for example a file that could not be written; empty if there was none.
+/// get_text: the last local error, for example a file that could not be written. Empty if there was none.
 pub const VMS_TEXT_LAST_FAILURE: u32 = 8;
-/// get_text: why the last attempt to send failed; empty if it did not.
+/// get_text: why the last attempt to send failed. Empty if it did not.
 pub const VMS_TEXT_DELIVERY_FAILURE: u32 = 9;
-/// get_text: when Application Insights last accepted events (ISO 8601, UTC); empty if it never did.
+/// get_text: when Application Insights last accepted events (ISO 8601, UTC). Empty if it never did.
 pub const VMS_TEXT_LAST_SENT: u32 = 10;
-/// get_text: why nothing of the last connection is sent although telemetry is on; empty if it is sent.
+/// get_text: why no event of the last connection is sent although telemetry is on. Empty if they are sent.
 pub const VMS_TEXT_CONNECTION_REASON: u32 = 11;
 
-/// Longest string in a struct, in bytes without the NUL. A longer one is an error, and no more of it is read.
+/// Longest string in a struct, in bytes without the NUL. A longer one is an error, and the rest of it is not read.
 pub const VMS_TEXT_LIMIT: usize = 8192;
-/// Most entries of an environment that are read.
+/// Most entries that are read from an environment.
 pub const VMS_ENVIRONMENT_LIMIT: usize = 4096;
 
-/// What the host says about itself, for init_session. All strings except assembly_version may be NULL.
+/// Describes the host program, for init_session. All strings except assembly_version may be NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct VmsSessionInfo {
     /// sizeof(VmsSessionInfo).
     pub size: u32,
-    /// VMS_TRUE: the host will name the proxy with set_config, and nothing is sent before it has. Otherwise the proxy
-    /// comes from HTTPS_PROXY, ALL_PROXY, HTTP_PROXY and NO_PROXY.
+    /// VMS_TRUE: the host program sets the proxy with set_config, and nothing is sent before. Otherwise the proxy comes
+    /// from HTTPS_PROXY, ALL_PROXY, HTTP_PROXY and NO_PROXY.
     pub names_proxy: u32,
     /// ProductVersion of the module's assembly, or the version of the host program. Required. It is sent if it has at most
     /// 64 characters out of 0-9, A-Z, a-z, '.', '+' and '-'.
     pub assembly_version: *const c_char,
-    /// Name and version of the framework, as .NET's RuntimeInformation.FrameworkDescription; NULL: there is none.
+    /// Name and version of the framework, such as .NET's RuntimeInformation.FrameworkDescription. NULL: there is none.
     pub framework_description: *const c_char,
-    /// Name and version of the operating system; NULL: the library finds its own.
+    /// Name and version of the operating system. NULL: the library asks the system.
     pub os_description: *const c_char,
-    /// Application Insights connection string; NULL: the built-in one. VMS_ApplicationInsights__ConnectionString takes
-    /// precedence. HTTPS is required, except to this computer itself.
+    /// Application Insights connection string. NULL: the built-in one. The environment variable
+    /// VMS_ApplicationInsights__ConnectionString takes precedence. HTTPS is required, except to this computer itself.
     pub connection_string: *const c_char,
-    /// The environment as "NAME=value" strings, ended by a NULL pointer, for hosts whose runtime keeps an environment of
-    /// its own, as .NET does on Linux; NULL: the library reads that of the process. The library reads the variables
-    /// VMS_ApplicationInsights__* and VMS_ApplicationInsights:*, DO_NOT_TRACK, HTTPS_PROXY, ALL_PROXY, HTTP_PROXY, NO_PROXY,
-    /// HOME, XDG_DATA_HOME and XDG_STATE_HOME. A value that is too long or not UTF-8 cannot be used: if it could opt out, it
-    /// does.
+    /// The environment as "NAME=value" strings, ended by a NULL pointer. For host programs whose runtime has its own
+    /// environment, such as .NET on Linux. NULL: the library reads the environment of the process. The library reads
+    /// the variables VMS_ApplicationInsights__* and VMS_ApplicationInsights:*, DO_NOT_TRACK, HTTPS_PROXY, ALL_PROXY,
+    /// HTTP_PROXY, NO_PROXY, HOME, XDG_DATA_HOME and XDG_STATE_HOME. A value that is too long or not UTF-8 cannot be
+    /// used: if it could opt out, it does.
     pub environment: *const *const c_char,
 }
 
-/// A count, or the fact that it is not known. All zero: not known, and left out.
+/// A count that may be unknown. All zero: not known, and left out of the event.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct VmsCount {
@@ -186,16 +186,16 @@ pub struct VmsConnectionInfo {
     pub is_oauth_connection: u32,
     /// Whether the connection uses HTTPS. VMS_UNSET: left out.
     pub encryption_enabled: u32,
-    /// What the VMS says about its option "Enable usage data collection for XProtect Smart Client": VMS_POLICY_*.
+    /// Value of the VMS option "Enable usage data collection for XProtect Smart Client": VMS_POLICY_*.
     pub usage_data_policy: u32,
     /// Zero.
     pub reserved: u32,
-    /// The actual id of the site, a GUID. It never leaves this computer: a random id stands for it. Required.
+    /// The actual id of the site, a GUID. It is not sent: the event has a random id instead. Required.
     pub site_id: *const c_char,
-    /// Version of the VMS; NULL: left out. Sent under the same rule as assembly_version.
+    /// Version of the VMS. NULL: left out. The rule for assembly_version applies.
     pub product_version: *const c_char,
-    /// Product name of the VMS; NULL: left out. It is sent if it has at most 128 printable characters, without '\', '/', '@'
-    /// and ':', and holds no IP address and no GUID.
+    /// Product name of the VMS. NULL: left out. It is sent if it has at most 128 printable characters, without '\',
+    /// '/', '@' and ':', and contains no IP address and no GUID.
     pub product_name: *const c_char,
     /// Child sites.
     pub child_sites: VmsCount,
@@ -223,28 +223,29 @@ pub struct VmsConnectionInfo {
 pub struct VmsConfigChange {
     /// sizeof(VmsConfigChange).
     pub size: u32,
-    /// Whether events are recorded and sent. VMS_UNSET: as it is. Stored for every later session of the user.
+    /// Whether events are recorded and sent. VMS_UNSET: no change. Stored for all later sessions of the user.
     pub enable_telemetry: u32,
-    /// Whether events are written to the telemetry log. VMS_UNSET: as it is. Stored as well.
+    /// Whether events are written to the telemetry log. VMS_UNSET: no change. Stored as well.
     pub log_telemetry: u32,
-    /// VMS_TRUE: the host is about to change the configuration, for example while it asks a person: no request begins until
-    /// a call says VMS_FALSE. Calls nest: each VMS_TRUE needs its VMS_FALSE. VMS_UNSET: as it is.
+    /// VMS_TRUE: the host program is about to change the configuration, for example while it asks the user to confirm.
+    /// No request begins until a call with VMS_FALSE. Calls nest: each VMS_TRUE needs its own VMS_FALSE. VMS_UNSET: no
+    /// change.
     pub hold_sending: u32,
-    /// The proxy for this session, as "http://host:port"; "": none; NULL: as it is. Not stored.
+    /// The proxy for this session, such as "http://host:port". "": no proxy. NULL: no change. Not stored.
     pub proxy: *const c_char,
 }
 
-/// What is in effect at this moment, from get_config.
+/// The configuration in effect now, from get_config.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct VmsConfig {
     /// sizeof(VmsConfig), set by the caller.
     pub size: u32,
-    /// VMS_TRUE: on. VMS_FALSE: off. VMS_UNSET: not known at the moment (VMS_LAYER_UNSURE); nothing is recorded or sent.
+    /// VMS_TRUE: on. VMS_FALSE: off. VMS_UNSET: not known now (VMS_LAYER_UNSURE), and nothing is recorded or sent.
     pub telemetry_enabled: u32,
     /// Who decided it: VMS_LAYER_*.
     pub telemetry_layer: u32,
-    /// VMS_TRUE or VMS_FALSE. With telemetry off nothing is logged.
+    /// VMS_TRUE or VMS_FALSE. When telemetry is off, nothing is logged.
     pub log_telemetry: u32,
     /// Who decided it: VMS_LAYER_*.
     pub log_layer: u32,
@@ -259,27 +260,29 @@ pub struct VmsConfig {
 pub struct VmsLogon {
     /// sizeof(VmsLogon).
     pub size: u32,
-    /// VMS_USER_BASIC: with user_name and password. VMS_USER_WINDOWS: with access_token, which the host got at the token
-    /// endpoint that find_vms names. VMS_USER_OAUTH: with access_token. Required; find_vms needs none of the strings.
+    /// VMS_USER_BASIC: with user_name and password. VMS_USER_WINDOWS: with access_token, which the host program gets
+    /// from the token endpoint of find_vms. VMS_USER_OAUTH: with access_token. Required. find_vms needs none of these
+    /// strings.
     pub user_type: u32,
-    /// VMS_TRUE: an address with http:// is refused.
+    /// VMS_TRUE: HTTPS is required. An address with http:// is an error.
     pub secure_only: u32,
-    /// VMS_TRUE: any certificate is accepted.
+    /// VMS_TRUE: any certificate is accepted. This allows man-in-the-middle attacks.
     pub skip_certificate_check: u32,
     /// VMS_TRUE: the child sites are listed as part of the logon.
     pub include_child_sites: u32,
-    /// Timeout of the call as a whole, in seconds, at most 3,600; 0: 60.
+    /// Timeout of the whole call in seconds, at most 3,600. 0: 60 seconds.
     pub timeout_seconds: u32,
-    /// "https://host", "http://host:port", or a bare host name, which means HTTPS. A path is ignored. Required.
+    /// "https://host", "http://host:port", or a host name without a scheme, which means HTTPS. A path is ignored.
+    /// Required.
     pub server_address: *const c_char,
     /// Name of a basic user.
     pub user_name: *const c_char,
-    /// Its password. The library's copy is wiped after the logon.
+    /// Password of the basic user. The library's copy is wiped from memory after the logon.
     pub password: *const c_char,
-    /// A token of the VMS's identity provider. The library's copy is wiped with the connection.
+    /// A token of the VMS's identity provider. The library's copy is wiped from memory when the connection is closed.
     pub access_token: *const c_char,
-    /// An open connection that is closed before this one begins, as by on_disconnect; 0: none. If this struct cannot be used,
-    /// it stays open.
+    /// An open connection to close before the logon, as on_disconnect does. 0: none. If a field of this struct cannot
+    /// be used, that connection stays open.
     pub replaces: u64,
 }
 
@@ -307,14 +310,14 @@ pub struct VmsServer {
     pub size: u32,
     /// VMS_TRUE: HTTPS.
     pub encryption_enabled: u32,
-    /// Child sites that get_child_site gives; connect_vms with include_child_sites only.
+    /// connect_vms with include_child_sites: number of child sites that get_child_site can return.
     pub child_sites: u32,
     /// Zero.
     pub reserved: u32,
-    /// The server as it is really connected to, as "https://host:port/".
+    /// The address in use, such as "https://host:port/".
     pub address: [c_char; 280],
-    /// find_vms: where the host logs on a Windows user. It posts the form
-    /// grant_type=windows_credentials&client_id=GrantValidatorClient there, with HTTP's handshake (Negotiate, NTLM).
+    /// find_vms: the URL where the host program logs on a Windows user. Post the form
+    /// grant_type=windows_credentials&client_id=GrantValidatorClient there, with HTTP authentication (Negotiate, NTLM).
     pub token_endpoint: [c_char; 1032],
     /// connect_vms: name of the product.
     pub product_name: [c_char; 1032],
@@ -326,17 +329,18 @@ pub struct VmsServer {
     pub product_version: [c_char; 136],
 }
 
-/// What is in effect for a connection of connect_vms, from get_connection.
+/// The state of a connection of connect_vms, from get_connection.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct VmsConnectionState {
     /// sizeof(VmsConnectionState), set by the caller.
     pub size: u32,
-    /// VMS_TRUE: the usage data option or the devices are being read in the background. VMS_FALSE: that is done.
+    /// VMS_TRUE: the usage data option or the devices are being read in the background. VMS_FALSE: done.
     pub counting: u32,
-    /// VMS_POLICY_*. Unknown until it was read; with telemetry off it is not read.
+    /// VMS_POLICY_*. Unknown until it was read. When telemetry is off, it is not read.
     pub usage_data_policy: u32,
-    /// VMS_TRUE: NewVmsSession was recorded. VMS_FALSE: nothing of this connection is sent. VMS_UNSET: not decided yet.
+    /// VMS_TRUE: NewVmsSession was recorded. VMS_FALSE: no event of this connection is sent. VMS_UNSET: not decided
+    /// yet.
     pub reported: u32,
     /// Items counted so far.
     pub items_counted: u32,

@@ -1,16 +1,16 @@
-//! What people want to know about a certificate.
+//! Reads the parts of a certificate that help a user to see why it was refused.
 //!
-//! This is for messages. Whether a certificate is trusted is decided by WebPKI or Schannel; only the dates of one that the
+//! This is for messages only. Whether a certificate is trusted is decided by WebPKI or Schannel; only the dates of one that the
 //! system's store itself holds are checked with it (see [`crate::tls`]).
 
 use std::net::IpAddr;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-/// Most names that are read.
+/// A message with more names helps no further.
 const NAME_LIMIT: usize = 8;
 
-/// The tags of DER that matter here.
+/// Tags of DER.
 const SEQUENCE: u8 = 0x30;
 const OBJECT_ID: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
@@ -21,23 +21,19 @@ const IP_ADDRESS: u8 = 0x87;
 /// The object id of the extension with the names.
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1D, 0x11];
 
-/// A certificate, as it is described.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
-    /// To whom it was issued, such as `CN=localhost`.
+    /// Such as `CN=localhost`.
     pub(crate) subject: String,
-    /// By whom it was issued.
     pub(crate) issuer: String,
     /// The first of the host names and addresses that it is for.
     pub(crate) names: Vec<String>,
-    /// Its beginning.
     pub(crate) not_before: DateTime<Utc>,
-    /// Its end.
     pub(crate) not_after: DateTime<Utc>,
 }
 
 impl Certificate {
-    /// Reads a certificate in DER; `None` if it is none.
+    /// Reads a certificate in DER. `None`: it is none.
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let (_, whole) = elements(der).next()?;
         let (_, body) = elements(whole).next()?;
@@ -65,7 +61,7 @@ impl Certificate {
     }
 }
 
-/// Returns tag and content of each element; ends at what is not DER.
+/// Returns tag and content of each element, up to what is not DER.
 fn elements(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (&[tag, first], rest) = input.split_first_chunk()?;
@@ -84,7 +80,7 @@ fn elements(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// Returns the parts of a name that tell people something.
+/// Returns common name, organization and unit.
 fn distinguished_name(name: &[u8]) -> String {
     let sets = elements(name).flat_map(|(_, set)| elements(set)).filter(|(tag, _)| *tag == SEQUENCE);
     let parts = sets.filter_map(|(_, pair)| {

@@ -1,9 +1,9 @@
 //! The open connections of a session: those that the host made, and those that the library makes with its client of a VMS
 //! ([`crate::vms`]), whose devices it counts in the background.
 //!
-//! A call that finds a VMS or logs on blocks the host's thread and can be ended from another one. So the work is done by a thread
-//! of its own, which is left alone when the call is ended: it ends as soon as the network lets it. The number of these threads is
-//! bounded.
+//! A call that finds a VMS or logs on blocks the host program's thread and can be cancelled from another one. So a thread of its
+//! own does the work. A cancelled call returns at once and leaves that thread behind, which ends as soon as the network lets it.
+//! The number of these threads is bounded.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -14,34 +14,30 @@ use std::time::{Duration, Instant};
 use crate::consent::Verdict;
 use crate::error::{Error, Result};
 use crate::event::UserType;
-use crate::session::{Connection, Outcome, Session, UsageDataPolicy};
+use crate::session::{ConnectionFacts, Outcome, Session, UsageDataPolicy};
 use crate::tls::STACK;
 use crate::vms::{self, Cancel, Client, Counts, Credential, Facts, Failure, Found, Logon, UsageData};
 
-/// Most connections that are open at once in one process: far beyond any real host, and a bound for a broken one.
+/// A choice: far beyond any real host program, and a bound for one that never closes a connection.
 const CONNECTION_LIMIT: usize = 1_024;
-/// Most threads that work for connections at once, those of ended calls included.
+/// A choice: threads that work for connections at once, those of cancelled calls included.
 const THREAD_LIMIT: usize = 64;
-/// Longest wait for the counts of a connection that is closed.
+/// Longest wait for the counts of a connection that is closed (D10).
 const COUNTING_TIMEOUT: Duration = Duration::from_secs(1);
-/// The name of a connection's threads.
 pub const THREAD: &str = "vms-connection";
 
-/// An open connection.
 pub(crate) struct Open {
     pub(crate) since: Instant,
-    /// The random id that stands for the site; `None`: nothing of this connection is sent.
+    /// The random id that stands for the site. `None`: nothing of this connection is sent.
     pub(crate) site: Option<uuid::Uuid>,
-    /// Ends the call that is in progress.
+    /// Cancels the call that is in progress.
     end: Option<Box<dyn FnOnce() + Send>>,
-    /// The connection that the library made itself.
     vms: Option<Arc<Vms>>,
 }
 
 /// A connection that the library made itself.
 struct Vms {
     client: Client,
-    /// Ends a request of the client that is in progress.
     cancel: Cancel,
     user_type: UserType,
     progress: Mutex<Progress>,
@@ -50,24 +46,23 @@ struct Vms {
     is_closed: AtomicBool,
 }
 
-/// How far counting is.
+/// What is known of the VMS so far.
 #[derive(Clone, Default)]
 struct Progress {
     is_over: bool,
     usage_data: Option<UsageData>,
     counts: Counts,
-    /// Whether the connection was reported; `None`: not decided yet.
+    /// Whether `NewVmsSession` was recorded. `None`: not decided yet.
     reported: Option<bool>,
 }
 
-/// What is in effect for a connection that the library made.
+/// The state of a connection that the library made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionStatus {
     /// Whether the VMS is being read in the background.
     pub is_counting: bool,
-    /// The usage data option, as far as it is known.
     pub policy: UsageDataPolicy,
-    /// Whether `NewVmsSession` was recorded; `None`: not decided yet.
+    /// Whether `NewVmsSession` was recorded. `None`: not decided yet.
     pub reported: Option<bool>,
     /// Items counted so far.
     pub items: u32,
@@ -79,10 +74,8 @@ impl Vms {
     }
 }
 
-/// The threads that work for connections.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// Runs work on a thread of its own.
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
     let refuse = |why: &str| Error::Resources(format!("no thread can be started for the connection: {why}"));
     if THREADS.fetch_add(1, Ordering::SeqCst) >= THREAD_LIMIT {
@@ -90,7 +83,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
         return Err(refuse("too many are waiting for servers that do not answer"));
     }
     let counted = move || {
-        // A panic must not leave the count behind; nobody is told of it, as the caller's channel is closed.
+        // A panic must not leave the count behind. The caller notices it by its closed channel.
         let _ = catch_unwind(AssertUnwindSafe(work));
         THREADS.fetch_sub(1, Ordering::SeqCst);
     };
@@ -102,10 +95,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
 }
 
 impl Session {
-    /// Notes a connection of which nothing is known yet, and returns its number.
-    ///
-    /// # Errors
-    /// [`Error::TooManyConnections`].
+    /// Opens a connection of which nothing is known yet, and returns its number.
     pub fn reserve(&self) -> Result<u64> {
         let mut state = self.state();
         if state.connections.len() >= CONNECTION_LIMIT {
@@ -117,7 +107,7 @@ impl Session {
         Ok(number)
     }
 
-    /// Runs a call that blocks; [`Session::close`] ends it from another thread.
+    /// Runs a call that blocks. [`Session::close`] cancels it from another thread.
     fn block<T: Send + 'static>(
         &self,
         number: u64,
@@ -129,7 +119,7 @@ impl Session {
             let (cancel, sender) = (cancel.clone(), sender.clone());
             move || {
                 cancel.cancel();
-                // If the work is over already, nobody waits.
+                // Fails if the work is over already.
                 let _ = sender.send(Err(Error::Cancelled));
             }
         };
@@ -145,19 +135,13 @@ impl Session {
         self.state().connections.get_mut(&number).map(work).ok_or(Error::NoSuchConnection)
     }
 
-    /// Finds a VMS, for the host to log on a Windows user.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConnection`], [`Error::Vms`], [`Error::Resources`].
+    /// Finds a VMS, so that the host program can log on a Windows user.
     pub fn find_vms(&self, number: u64, logon: Logon) -> Result<Found> {
         self.block(number, Cancel::default(), move |cancel| vms::find(&logon, cancel))
     }
 
-    /// Logs on to a VMS. Its `NewVmsSession` is recorded as soon as its devices are counted, or when [`Session::settle`] does not wait
-    /// for that. With telemetry off nothing is counted.
-    ///
-    /// # Errors
-    /// As for [`Session::find_vms`].
+    /// Logs on to a VMS. Its `NewVmsSession` is recorded when its devices are counted, or when [`Session::settle`] stops waiting
+    /// for that. With telemetry off the VMS is not asked for anything more.
     pub fn connect_vms(
         self: &Arc<Self>,
         number: u64,
@@ -195,29 +179,26 @@ impl Session {
         let usage_data = vms.client.usage_data();
         vms.progress().usage_data = Some(usage_data.clone());
         if matches!(usage_data, UsageData::On | UsageData::NotOffered) {
-            let goes_on = || !vms.is_closed.load(Ordering::SeqCst) && self.verdict() == Verdict::On;
+            let may_continue = || !vms.is_closed.load(Ordering::SeqCst) && self.verdict() == Verdict::On;
             let progress = |counts: &Counts, items| {
                 vms.items.store(items, Ordering::Relaxed);
                 vms.progress().counts = *counts;
             };
-            let counts = vms.client.count(&progress, &goes_on);
+            let counts = vms.client.count(&progress, &may_continue);
             vms.progress().counts = counts;
         }
         self.end_counting(number, vms);
     }
 
     fn end_counting(&self, number: u64, vms: &Vms) {
-        // What fails is kept for the status.
+        // The status has the error.
         let _ = self.report_vms(number, vms);
         vms.progress().is_over = true;
         vms.changed.notify_all();
     }
 
-    /// Waits until a connection's devices are counted, at most so long, and records its `NewVmsSession` with what is known then,
-    /// once.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConnection`]; [`Error::File`] if the event cannot be stored.
+    /// Waits until a connection's devices are counted, `longest` at most, and records its `NewVmsSession` with what is known then.
+    /// Once: later calls record nothing.
     pub fn settle(&self, number: u64, longest: Duration) -> Result<Outcome> {
         let Some(vms) = self.with(number, |open| open.vms.clone())? else {
             return Ok(Outcome::Off);
@@ -231,7 +212,7 @@ impl Session {
     fn report_vms(&self, number: u64, vms: &Vms) -> Result<Outcome> {
         let progress = {
             let mut progress = vms.progress();
-            // An opt-out of the VMS is obeyed even after the connection was reported as unknown.
+            // The VMS may opt out after the connection was reported with the option unknown. That still counts.
             let is_off = matches!(progress.usage_data, Some(UsageData::Off));
             if progress.reported.is_some() && !is_off {
                 return Ok(Outcome::Off);
@@ -244,10 +225,10 @@ impl Session {
             Some(UsageData::Unknown(why)) => why.as_str(),
             _ => "it was not read in time",
         };
-        let connection = Connection {
+        let connection = ConnectionFacts {
             site: site.id,
             user_type: vms.user_type,
-            // Every token is one of the VMS's identity provider.
+            // Every logon gets its token from the VMS's identity provider, which is an OAuth server.
             is_oauth: Some(true),
             is_encrypted: Some(origin.is_encrypted()),
             product_version: site.version.clone(),
@@ -260,10 +241,6 @@ impl Session {
         outcome
     }
 
-    /// Returns what is in effect for a connection that the library made.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConnection`].
     pub fn connection(&self, number: u64) -> Result<ConnectionStatus> {
         let vms = self.with(number, |open| open.vms.clone())?.ok_or(Error::NoSuchConnection)?;
         let Progress { is_over, usage_data, reported, .. } = vms.progress().clone();
@@ -271,26 +248,20 @@ impl Session {
         Ok(ConnectionStatus { is_counting: !is_over, policy: policy(usage_data.as_ref()), reported, items })
     }
 
-    /// Returns a child site of a connection that the library made; `None`: it has no more.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConnection`].
+    /// Returns a child site of a connection that the library made. `None`: `index` is past the last one.
     pub fn child_site(&self, number: u64, index: usize) -> Result<Option<vms::Site>> {
         let vms = self.with(number, |open| open.vms.clone())?.ok_or(Error::NoSuchConnection)?;
         Ok(vms.client.facts.child_sites.get(index).cloned())
     }
 
-    /// Forgets a connection: ends the call that is in progress, or waits a moment for the counts.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConnection`].
+    /// Closes a connection: cancels the call that is in progress, or waits shortly for the counts.
     pub(crate) fn close(&self, number: u64) -> Result<Open> {
-        // What cannot be reported does not keep a connection open.
+        // An event that cannot be recorded does not keep a connection open.
         let _ = self.settle(number, COUNTING_TIMEOUT);
         let mut open = self.state().connections.remove(&number).ok_or(Error::NoSuchConnection)?;
         if let Some(vms) = &open.vms {
             vms.is_closed.store(true, Ordering::SeqCst);
-            // The usage data option is waited for, as a VMS that opts out is obeyed; counts are not.
+            // The request for the usage data option may finish, because an opt-out of the VMS counts even now. Counting stops.
             if vms.progress().usage_data.is_some() {
                 vms.cancel.cancel();
             }

@@ -1,8 +1,9 @@
-//! Whether telemetry is on, and who decided it (contract section 4). Everything that records or sends asks [`Consent`].
+//! Whether telemetry is on, and who decided it (C1 to C13). Everything that records or sends asks [`Consent`].
 //!
 //! A decision has three values. *Off*: the user, an environment variable, the administrator of this computer or a VMS opted out.
-//! *Unsure*: at the moment it cannot be found out, for example because the settings file is half written; nothing is recorded
-//! or sent, and nothing is deleted. *On*: everything else. Any opt-out wins.
+//! *Unsure*: it cannot be found out now, for example because another program is writing the settings file. Nothing is recorded,
+//! sent or deleted then: recording might ignore an opt-out, and deleting might lose the events of a user who has not opted out.
+//! *On*: everything else. Any opt-out wins.
 //!
 //! The environment is read once, when the session starts. The settings file and the machine policy are read anew at each
 //! decision, so that a session follows what another process stored.
@@ -15,12 +16,12 @@ use std::time::{Duration, Instant};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::files::{self, LockMode};
-use crate::gate::Closed;
+use crate::gate::NoConsent;
 use crate::paths::Paths;
 use crate::platform;
 use crate::settings::{self, Settings, Wait, WithoutLock};
 
-/// Longest wait for another process that has the settings' lock (D10). Only a stopped one holds it longer than a moment.
+/// Longest wait for another process that has the settings' lock (D10). A process that runs holds it for milliseconds.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who decided a value. The numbers are those of the C header.
@@ -41,34 +42,29 @@ pub enum Layer {
     Unusable = 5,
     /// The administrator of this computer.
     MachinePolicy = 6,
-    /// The user, in this session: the opt-out could not be stored.
+    /// The user, for this session only: the opt-out could not be stored.
     Session = 7,
-    /// Nobody: it cannot be found out at the moment.
+    /// It cannot be found out now.
     Unsure = 8,
 }
 
 /// The value of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Events are recorded and sent.
     On,
-    /// Somebody opted out.
     Off,
-    /// Not known at the moment: nothing is recorded, sent or deleted.
+    /// Nothing is recorded, sent or deleted.
     Unsure,
 }
 
-/// A decision, who made it and why, as a sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The value.
     pub verdict: Verdict,
-    /// Who decided.
     pub layer: Layer,
-    /// Why.
+    /// For the user: a sentence without its full stop.
     pub reason: String,
-    /// Whether it deletes pending events: a clear opt-out of the user, of a VMS or of the administrator of this computer. An
-    /// opt-out by the environment is of one process and deletes nothing.
+    /// Whether it deletes pending events. A clear opt-out of the user, of a VMS or of the administrator of this computer does.
+    /// One by an environment variable does not: it is for one process, and other processes recorded events with consent.
     pub purges: bool,
 }
 
@@ -79,21 +75,17 @@ impl Decision {
         Self { verdict, layer, reason: reason.into(), purges }
     }
 
-    /// Returns the decision of a session that cannot work, for this reason.
     pub fn unusable(reason: &str) -> Self {
         Self::new(Verdict::Off, Layer::Unusable, reason)
     }
 
-    /// Returns whether events are recorded and sent.
     pub fn is_on(&self) -> bool {
         self.verdict == Verdict::On
     }
 }
 
-/// The decisions of one moment.
 #[derive(Clone, Debug)]
 pub struct Decisions {
-    /// Whether telemetry is on.
     pub telemetry: Decision,
     /// Whether events are written to the telemetry log as well.
     pub log: Decision,
@@ -102,11 +94,10 @@ pub struct Decisions {
 /// What the administrator of this computer says (C13).
 #[derive(Debug)]
 pub enum MachinePolicy {
-    /// There is no policy, or it leaves telemetry to the users.
+    /// There is no policy, or it leaves the choice to the users. It cannot opt them in.
     Silent,
-    /// Telemetry is off for all users.
     OptOut,
-    /// There is a policy, and what it says is not clear. That counts as an opt-out, but deletes nothing.
+    /// There is a policy that is neither true nor false. It counts as an opt-out, but deletes nothing.
     Unclear,
 }
 
@@ -122,18 +113,19 @@ pub struct Consent {
 
 #[derive(Default)]
 struct State {
-    /// Who opted out in this session, as long as that is not stored.
+    /// Who opted out in this session, until that is stored.
     opted_out: Option<Layer>,
-    /// The opt-out of a VMS could not be stored at once; until it has been tried, the background thread keeps out of it.
+    /// The opt-out of a VMS could not be stored at once, so the background thread is to do it. Not set before that was tried:
+    /// the thread would take the lock from the call that is about to store it.
     is_unstored: bool,
-    /// How many changes of the configuration the host has announced that are not over yet.
+    /// How many changes of the configuration the host program has begun and not ended.
     changes: u32,
     /// The newest event of the batch in flight: an opt-out deletes it.
     in_flight: Option<PathBuf>,
 }
 
 impl Consent {
-    /// Prepares the decisions of a session, which may be `unusable` for a reason of its own; touches no disk.
+    /// Touches no disk. `unusable`: why telemetry cannot work in this process.
     pub fn new(paths: &Paths, environment: Environment, unusable: Option<String>) -> Self {
         let (settings, lock) = (paths.settings(), paths.settings_lock());
         Self { environment, unusable, settings, lock, state: Mutex::default() }
@@ -143,7 +135,6 @@ impl Consent {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the environment that the session began with.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
@@ -159,35 +150,31 @@ impl Consent {
         Decisions { telemetry, log: decide_log(&self.environment, &file) }
     }
 
-    /// Decides whether telemetry is on at this moment.
     pub fn verdict(&self) -> Verdict {
         self.decide().telemetry.verdict
     }
 
-    /// Notes that a host begins, or has ended, to change the configuration: no request begins meanwhile (S6).
+    /// Notes that the host program begins, or has ended, to change the configuration. No request begins in between, so that a
+    /// script whose first command opts out sends nothing (S6).
     pub fn hold(&self, begins: bool) {
         let mut state = self.state();
         state.changes = if begins { state.changes.saturating_add(1) } else { state.changes.saturating_sub(1) };
     }
 
-    /// Returns whether a host changes the configuration at this moment.
     pub fn is_held(&self) -> bool {
         self.state().changes > 0
     }
 
-    /// Notes the newest event of the batch that is about to be sent.
     pub fn set_in_flight(&self, newest: Option<PathBuf>) {
         self.state().in_flight = newest;
     }
 
-    /// Asks for consent to begin: with a connection, or a request. It stays given as long as the returned lock is held, as a
-    /// process that opts out takes the lock exclusively. A batch that was deleted meanwhile is not sent, even if the user
+    /// Checks the consent to begin a connection or a request. Consent cannot be withdrawn while the returned lock is held: a
+    /// process that opts out takes the lock exclusively. A batch that was deleted in between is not sent, even if the user has
     /// opted in again.
-    ///
-    /// # Errors
-    /// Why nothing may be sent.
-    pub fn permit(&self) -> std::result::Result<File, Closed> {
-        let postponed = |error: &Error| Closed::Postponed(format!("nothing was sent, as consent is not sure: {error}"));
+    pub fn guard(&self) -> std::result::Result<File, NoConsent> {
+        let postponed =
+            |error: &Error| NoConsent::Postponed(format!("nothing was sent, as consent is not sure: {error}"));
         let lock = files::lock(&self.lock, LockMode::Shared, Instant::now() + LOCK_TIMEOUT);
         let lock = lock.map_err(|error| postponed(&error))?;
         let (is_pending, is_held) = {
@@ -196,10 +183,10 @@ impl Consent {
         };
         let decision = self.decide().telemetry;
         match decision.verdict {
-            Verdict::Off => Err(Closed::Withdrawn),
-            Verdict::Unsure => Err(Closed::Postponed(decision.reason)),
-            Verdict::On if is_held => Err(Closed::Postponed("the configuration is being changed".to_owned())),
-            Verdict::On if !is_pending => Err(Closed::Withdrawn),
+            Verdict::Off => Err(NoConsent::Withdrawn),
+            Verdict::Unsure => Err(NoConsent::Postponed(decision.reason)),
+            Verdict::On if is_held => Err(NoConsent::Postponed("the configuration is being changed".to_owned())),
+            Verdict::On if !is_pending => Err(NoConsent::Withdrawn),
             Verdict::On => Ok(lock),
         }
     }
@@ -215,20 +202,16 @@ impl Consent {
         settings::change(&self.settings, &self.lock, choice, wait, first)
     }
 
-    /// Stores whether events are written to the telemetry log.
-    ///
-    /// # Errors
-    /// As for [`settings::change`].
     pub fn set_log(&self, log: bool) -> Result<()> {
         let choice = Settings { log: Some(log), ..Settings::default() };
         self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |_| Ok(())).map(drop)
     }
 
     /// Opts the user out: in this session at once, then for good. `purge` deletes pending events. Returns a warning if another
-    /// process could not be waited for.
+    /// process did not release the lock in time.
     ///
     /// # Errors
-    /// [`Error::NotStored`]: it holds until the process ends. What `purge` returns: it is stored.
+    /// [`Error::NotStored`]: it is in effect until the process ends. What `purge` returns: it is stored.
     pub fn opt_out(&self, log: Option<bool>, purge: impl FnOnce() -> Result<()>) -> Result<Option<String>> {
         self.state().opted_out = Some(Layer::Session);
         let choice = Settings { telemetry: Some(false), by_policy: false, log };
@@ -251,10 +234,11 @@ impl Consent {
         }))
     }
 
-    /// Opts the user in. If the user was out, `purge` deletes what a process left that died while it recorded.
+    /// Opts the user in. If the user had opted out, `purge` first deletes events of processes that died while they recorded:
+    /// they were not deleted by the opt-out and would be sent now.
     ///
     /// # Errors
-    /// [`Error::Policy`] if the administrator of this computer opted out; as for [`settings::change`]; what `purge` returns.
+    /// [`Error::Policy`] if the administrator of this computer opted out.
     pub fn opt_in(&self, log: Option<bool>, purge: impl FnOnce() -> Result<()>) -> Result<()> {
         let policy = platform::machine_policy();
         if let Ok(MachinePolicy::OptOut | MachinePolicy::Unclear) = policy {
@@ -269,12 +253,12 @@ impl Consent {
         Ok(())
     }
 
-    /// Opts the user out because a VMS does (C6): in this session at once. It is stored at once if no other process has to be
-    /// waited for; else [`Consent::store_vms_opt_out`] does it later.
+    /// Opts the user out because the administrator of a VMS does (C6): in this session at once. It is stored at once if that
+    /// needs no wait for another process, as a connection never waits for one (D10); else by [`Consent::store_vms_opt_out`].
     ///
     /// # Errors
     /// Why it is not stored yet, or what `purge` returns.
-    pub fn obey_vms(&self, purge: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn opt_out_by_vms(&self, purge: impl FnOnce() -> Result<()>) -> Result<()> {
         {
             let mut state = self.state();
             (state.opted_out, state.is_unstored) = (Some(Layer::VmsPolicy), false);
@@ -285,17 +269,14 @@ impl Consent {
         stored.and(purged)
     }
 
-    /// Returns whether the opt-out of a VMS is to be stored yet.
+    /// Returns whether the opt-out of a VMS is still to be stored.
     pub fn is_vms_opt_out_unstored(&self) -> bool {
         let state = self.state();
         state.is_unstored && state.opted_out == Some(Layer::VmsPolicy)
     }
 
-    /// Stores the opt-out of a VMS, unless the user opted in meanwhile, or out. With a timeout of zero it is stored
-    /// only if no other process changes the settings.
-    ///
-    /// # Errors
-    /// As for [`settings::change`].
+    /// Stores the opt-out of a VMS, unless the user has chosen since. With a timeout of zero it is stored only if no other
+    /// process changes the settings.
     pub fn store_vms_opt_out(&self, timeout: Duration) -> Result<()> {
         let choice = Settings { telemetry: Some(false), by_policy: true, log: None };
         if !settings::read(&self.settings).is_ok_and(|stored| stored.telemetry == Some(false)) {
@@ -310,7 +291,7 @@ impl Consent {
     }
 }
 
-/// Decides whether telemetry is on: it is if nobody has opted out.
+/// Decides whether telemetry is on. The order of the arms is the order of precedence, and which opt-out is named as the reason.
 fn decide(
     policy: Result<MachinePolicy>,
     opted_out: Option<Layer>,

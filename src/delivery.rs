@@ -1,4 +1,4 @@
-//! What is sent and when: the attempts to deliver the pending events of one destination (contract section 7).
+//! What is sent and when: the attempts to deliver the pending events of one destination (D4 and D7).
 //!
 //! An attempt runs under the destination's `sender.lock`, so that all processes of a user send one request at a time (D4). A
 //! process that finds it taken comes back later: the one that has it sends for all. When the next attempt may come is stored in
@@ -13,35 +13,36 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::consent::{Consent, Verdict as Decided};
+use crate::consent::{Consent, Verdict};
 use crate::destination::Destination;
 use crate::envelope::envelope;
 use crate::error::{Error, Result};
 use crate::files::{self, LockMode};
-use crate::gate::Closed;
+use crate::gate::NoConsent;
 use crate::paths::Paths;
+use crate::response::{BatchOutcome, Outcome, judge};
 use crate::spool::{self, Entry, Spool};
 use crate::transport::{NoResponse, PostEvents};
-use crate::verdict::{Outcome, Verdict, verdict};
 
-/// Most events in one request: a choice; a user rarely has more.
+/// Most events in one request: a choice. A user rarely has more.
 const BATCH_EVENTS: usize = 100;
 /// Most bytes in one request, before compression: a choice, far below what the service accepts.
 const BATCH_BYTES: usize = 256 * 1024;
-/// Largest `retry.json` that is read.
+/// In bytes. One has about 200.
 const RETRY_STATE_LIMIT: u64 = 4_096;
 /// First back-off after a failure (D4).
 const MIN_BACKOFF: Duration = Duration::from_secs(10);
-/// Longest back-off (D4): an endpoint that does not answer costs all processes of a user one request an hour.
+/// Longest back-off (D4), without its random part: an endpoint that does not answer costs at most one request per hour, for all
+/// processes of a user together.
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 /// No back-off is longer: the service may ask for a day. A later time comes from a clock that jumped.
 const MAX_PLAUSIBLE_BACKOFF: TimeDelta = TimeDelta::hours(25);
-/// Until the next look, if another process sends.
+/// Until the next check, if another process sends.
 const BUSY_WAIT: TimeDelta = TimeDelta::seconds(1);
-/// Until the next look, if consent is not sure.
+/// Until the next check, if consent is unsure or the configuration is being changed.
 const UNSURE_WAIT: TimeDelta = TimeDelta::seconds(10);
 
-/// What all processes of a user know of the delivery to a destination.
+/// What the processes of a user share about the delivery to a destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RetryState {
@@ -53,33 +54,30 @@ pub struct RetryState {
     pub next_attempt: Option<i64>,
     /// When the service last accepted events, in seconds since 1970.
     pub last_sent: Option<i64>,
-    /// Why the last attempt failed, or what of it was refused for good. Names no host.
+    /// Why the last attempt failed, or what was refused for good. Contains no host name: it is shown to users and stored.
     pub last_failure: Option<String>,
 }
 
-/// What follows an attempt.
+/// What to do after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Nothing is pending, or telemetry is off.
+    /// Nothing: no event is pending, or telemetry is off.
     Idle,
-    /// The next attempt may come at this time.
-    At(DateTime<Utc>),
+    /// Try again at this time.
+    RetryAt(DateTime<Utc>),
 }
 
-/// All that an attempt needs.
+/// The delivery to one destination.
 pub struct Delivery {
-    /// The pending events.
     pub spool: Spool,
-    /// Where they go.
     pub destination: Destination,
-    /// Whether they may be sent.
     pub consent: Arc<Consent>,
-    /// The spool of all destinations.
+    /// The folder of all destinations.
     all: PathBuf,
 }
 
 impl Delivery {
-    /// Prepares the delivery to a destination; touches no disk.
+    /// Touches no disk.
     pub fn new(paths: &Paths, consent: Arc<Consent>, destination: Destination) -> Self {
         let all = paths.spool();
         Self { spool: Spool::new(all.join(destination.fingerprint())), destination, consent, all }
@@ -89,7 +87,7 @@ impl Delivery {
         self.spool.folder().join(spool::RETRY_STATE)
     }
 
-    /// Reads the retry state; a damaged file says nothing.
+    /// Reads the retry state. A damaged file counts as none.
     pub fn retry_state(&self) -> RetryState {
         let content = files::read(&self.retry_file(), RETRY_STATE_LIMIT).ok().flatten();
         content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
@@ -100,18 +98,15 @@ impl Delivery {
     }
 
     /// Deletes the pending events of all destinations.
-    ///
-    /// # Errors
-    /// As for [`spool::purge`].
     pub fn purge(&self) -> Result<()> {
         spool::purge(&self.all)
     }
 
-    /// Sends all pending events, batch after batch, until none is left, a request fails or telemetry is off. `clock` is asked again
-    /// and again: a back-off begins when its request ended.
+    /// Sends all pending events, batch after batch, until none is left, a request fails or telemetry is off. `clock` is read anew
+    /// for each step: a back-off begins when its request ended.
     ///
     /// # Errors
-    /// [`Error::File`] if the spool cannot be worked with; nothing is sent then.
+    /// [`Error::File`] if the spool cannot be used. Nothing is sent then.
     pub fn attempt(&self, transport: &mut dyn PostEvents, clock: impl Fn() -> DateTime<Utc>) -> Result<Next> {
         if let Some(next) = self.stop(clock())? {
             return Ok(next);
@@ -120,10 +115,10 @@ impl Delivery {
             return Ok(Next::Idle);
         }
         let Some(_lock) = self.try_lock()? else {
-            return Ok(Next::At(clock() + BUSY_WAIT));
+            return Ok(Next::RetryAt(clock() + BUSY_WAIT));
         };
         spool::sweep(&self.all, clock());
-        // How many events fit into a request, and how many were seen to.
+        // The most events of the next request, and how many the service has accepted in one.
         let (mut limit, mut fitted) = (BATCH_EVENTS, 1);
         loop {
             // The request before this one took time.
@@ -133,7 +128,7 @@ impl Delivery {
             }
             let state = self.retry_state();
             if let Some(time) = backed_off_until(&state, now) {
-                return Ok(Next::At(time));
+                return Ok(Next::RetryAt(time));
             }
             let (batch, body) = self.batch(limit, now)?;
             if batch.is_empty() {
@@ -141,33 +136,33 @@ impl Delivery {
             }
             self.consent.set_in_flight(batch.last().map(|newest| self.spool.path(newest)));
             match self.save(&state.clone().begin(now)) {
-                // What is sent makes room on a full disk.
+                // Sending makes room on a full disk.
                 Err(error) if error.is_full_disk() => {}
-                // What could not be deleted afterwards would be sent again and again.
+                // On a read-only one, events could not be deleted afterwards and would be sent again each time.
                 outcome => outcome?,
             }
             let response = transport.post(body.as_bytes());
             let now = clock();
             let judged = match response {
-                Err(NoResponse::Closed(closed)) => {
-                    // If this fails, an attempt too many is stored; that costs a back-off.
+                Err(NoResponse::NoConsent(closed)) => {
+                    // Nothing was sent, so the attempt does not count. If that cannot be stored, it costs a back-off.
                     let _ = self.save(&state);
                     match closed {
-                        Closed::Withdrawn => continue,
-                        Closed::Postponed(_) => return Ok(Next::At(now + UNSURE_WAIT)),
+                        NoConsent::Withdrawn => continue,
+                        NoConsent::Postponed(_) => return Ok(Next::RetryAt(now + UNSURE_WAIT)),
                     }
                 }
-                Err(NoResponse::Failed(reason)) => Verdict::failed(batch.len(), reason),
-                Ok(response) => verdict(&response, batch.len(), now),
+                Err(NoResponse::Failed(reason)) => BatchOutcome::failed(batch.len(), reason),
+                Ok(response) => judge(&response, batch.len(), now),
             };
             if is_too_large(&judged) {
-                // None of it was accepted: half of it is tried next.
+                // Nothing was accepted: try half of it.
                 limit = batch.len() / 2;
                 self.save(&RetryState { begun: 0, ..state })?;
                 continue;
             }
             if judged.has(Outcome::TooLarge) {
-                // The one that did not fit is refused; the others may well fit together.
+                // A single event that is too large is refused. The others may fit together.
                 limit = fitted;
             } else if judged.has(Outcome::Accepted) {
                 fitted = fitted.max(batch.len());
@@ -177,19 +172,18 @@ impl Delivery {
         }
     }
 
-    /// Returns what follows if nothing may be sent now. What an opt-out left is deleted.
+    /// Returns what to do if nothing may be sent now. Deletes events that an opt-out left behind.
     fn stop(&self, now: DateTime<Utc>) -> Result<Option<Next>> {
         let decision = self.consent.decide().telemetry;
         match decision.verdict {
-            Decided::On if self.consent.is_held() => Ok(Some(Next::At(now + UNSURE_WAIT))),
-            Decided::On => Ok(None),
-            Decided::Unsure => Ok(Some(Next::At(now + UNSURE_WAIT))),
-            Decided::Off if decision.purges => self.purge().map(|()| Some(Next::Idle)),
-            Decided::Off => Ok(Some(Next::Idle)),
+            Verdict::On if self.consent.is_held() => Ok(Some(Next::RetryAt(now + UNSURE_WAIT))),
+            Verdict::On => Ok(None),
+            Verdict::Unsure => Ok(Some(Next::RetryAt(now + UNSURE_WAIT))),
+            Verdict::Off if decision.purges => self.purge().map(|()| Some(Next::Idle)),
+            Verdict::Off => Ok(Some(Next::Idle)),
         }
     }
 
-    /// Takes the lock of the destination, if no other process has it.
     fn try_lock(&self) -> Result<Option<std::fs::File>> {
         match files::lock(&self.spool.folder().join("sender.lock"), LockMode::Exclusive, Instant::now()) {
             Err(Error::File { cause, .. }) if cause.kind() == ErrorKind::WouldBlock => Ok(None),
@@ -197,11 +191,8 @@ impl Delivery {
         }
     }
 
-    /// Stores why no request can be made, for the user to see.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn explain(&self, reason: String) -> Result<Next> {
+    /// Stores why no request can be made, so that the user can see it.
+    pub fn save_error(&self, reason: String) -> Result<Next> {
         if self.stop(Utc::now())?.is_none()
             && let Some(_lock) = self.try_lock()?
         {
@@ -210,7 +201,7 @@ impl Delivery {
         Ok(Next::Idle)
     }
 
-    /// Reads the oldest events that fit into one request, as the lines of its body.
+    /// Reads the oldest events that fit into one request, and the lines of its body.
     fn batch(&self, limit: usize, now: DateTime<Utc>) -> Result<(Vec<Entry>, String)> {
         let (mut batch, mut body) = (Vec::new(), String::new());
         for entry in self.spool.entries()? {
@@ -234,8 +225,8 @@ impl Delivery {
         Ok((batch, body))
     }
 
-    /// Deletes what was accepted or refused for good. What cannot be deleted waits like what is sent again.
-    fn clean_up(&self, batch: &[Entry], mut judged: Verdict) -> Verdict {
+    /// Deletes what was accepted or refused for good. What cannot be deleted causes a back-off: it would be sent again.
+    fn clean_up(&self, batch: &[Entry], mut judged: BatchOutcome) -> BatchOutcome {
         for (entry, outcome) in
             batch.iter().zip(&mut judged.outcomes).filter(|(_, outcome)| **outcome != Outcome::Retry)
         {
@@ -249,13 +240,13 @@ impl Delivery {
 }
 
 /// Returns whether a request was too large for the service, and a smaller one can be tried.
-fn is_too_large(judged: &Verdict) -> bool {
+fn is_too_large(judged: &BatchOutcome) -> bool {
     judged.outcomes.len() > 1 && judged.outcomes.iter().all(|outcome| *outcome == Outcome::TooLarge)
 }
 
 impl RetryState {
-    /// What the others are to know if the process does not survive the attempt: once in a row may be chance and makes nobody wait;
-    /// from then on each counts as a failure.
+    /// The state that remains if the process ends during the attempt. The first such end may be chance and delays nothing. From
+    /// the second in a row on, each counts as a failure.
     fn begin(mut self, now: DateTime<Utc>) -> Self {
         self.begun = self.begun.saturating_add(1);
         match self.begun {
@@ -266,22 +257,22 @@ impl RetryState {
 
     fn fail(mut self, reason: String, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
         self.failures = self.failures.saturating_add(1);
-        // A service that asks for no wait at all gets the back-off as well.
+        // `Retry-After: 0` must not cause a busy loop.
         let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or_else(|| backoff(self.failures, fastrand::f64()));
         self.next_attempt = Some(now.timestamp().saturating_add_unsigned(wait.as_secs()));
         self.last_failure = Some(reason);
         self
     }
 
-    fn after(mut self, judged: Verdict, now: DateTime<Utc>) -> Self {
+    fn after(mut self, judged: BatchOutcome, now: DateTime<Utc>) -> Self {
         if judged.has(Outcome::Accepted) {
             self.last_sent = Some(now.timestamp());
         }
         match judged.error {
             Some(reason) if judged.outcomes.contains(&Outcome::Retry) => {
-                Self { begun: 0, ..self }.fail(reason, judged.wait, now)
+                Self { begun: 0, ..self }.fail(reason, judged.retry_after, now)
             }
-            // What was refused for good makes nobody wait.
+            // Events that were refused for good do not delay others.
             reason => Self { last_sent: self.last_sent, last_failure: reason, ..Self::default() },
         }
     }

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::http::parse_url;
 
-/// Longest connection string, in bytes: the service's own limit is 4,096 characters.
+/// In bytes: the service's own limit is 4,096 characters.
 pub const CONNECTION_STRING_LIMIT: usize = 4_096;
 
-/// The product's own destination, for hosts that name none.
+/// The product's own destination, for host programs that name none. The key is not a secret: it only lets events in.
 pub const BUILT_IN: &str = "InstrumentationKey=0ec7d4ee-5b3a-4db2-b83d-ccb675330317;\
                             IngestionEndpoint=https://westus2-2.in.applicationinsights.azure.com/";
 
@@ -19,7 +19,7 @@ pub const BUILT_IN: &str = "InstrumentationKey=0ec7d4ee-5b3a-4db2-b83d-ccb675330
 const GLOBAL_ENDPOINT: &str = "https://dc.services.visualstudio.com/";
 /// Where the service accepts events, below an endpoint.
 const TRACK: &str = "/v2.1/track";
-/// The same as people paste it, and as older clients have it.
+/// Users paste endpoints with the path of the current or of older clients.
 const PASTED_PATHS: [&str; 3] = ["", "/v2/track", TRACK];
 
 /// An instrumentation key and an endpoint. Events that were recorded for one destination go to no other (E7).
@@ -27,12 +27,13 @@ const PASTED_PATHS: [&str; 3] = ["", "/v2/track", TRACK];
 pub struct Destination {
     /// The instrumentation key.
     pub key: Uuid,
-    /// The endpoint's URL that accepts events: `{IngestionEndpoint}/v2.1/track`.
+    /// The URL that accepts events: `{IngestionEndpoint}/v2.1/track`.
     pub endpoint: Url,
 }
 
 impl Destination {
-    /// Returns a name for the destination that does not show its address: FNV-1a, so that all versions agree.
+    /// Returns the name of the destination's folder, which does not show its address. FNV-1a, as every version of the library
+    /// must find the same folder; it needs no secrecy.
     pub fn fingerprint(&self) -> String {
         let text = format!("{} {}", self.key, self.endpoint);
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -46,7 +47,7 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// Returns whether an address is on this computer: then HTTPS is not required, and no proxy is used.
+/// Returns whether an address is on this computer. Then HTTPS is not required, as nothing passes a network, and no proxy is used.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
@@ -56,14 +57,14 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Takes off what comes along when a value is copied from somewhere: blanks, a byte order mark, quotes.
+/// Removes what is often copied along with a value: blanks, a byte order mark, quotes.
 fn bare(text: &str) -> &str {
     let text = text.trim_matches(|character: char| character == '\u{FEFF}' || character.is_whitespace());
     let unquoted = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     unquoted('"').or_else(|| unquoted('\'')).unwrap_or(text).trim()
 }
 
-/// Parses `Key=Value` pairs separated by `;`, names without case. An error says what is wrong, without the value.
+/// Parses `Key=Value` pairs separated by `;`, names without case. An error does not repeat the value.
 impl FromStr for Destination {
     type Err = String;
 

@@ -1,4 +1,4 @@
-//! What goes over the wire around an event.
+//! What is sent around an event.
 //!
 //! The envelope is that of Microsoft.ApplicationInsights 2.22, member for member. Only `ai.location.ip` is not sent, so that
 //! the service derives city, state and country from the source address and discards the address (E5).
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::event::{Event, timestamp};
 
-/// The service refuses items that are more than 48 hours old. An hour of margin covers the way and inaccurate clocks.
-const MAX_AGE: TimeDelta = TimeDelta::hours(47);
+/// The service refuses items that are more than 48 hours old. The margin of an hour covers the request and inaccurate clocks.
+const MAX_EVENT_AGE: TimeDelta = TimeDelta::hours(47);
 
 /// Builds the envelope of an event as it is sent at `now`.
 ///
@@ -18,7 +18,7 @@ const MAX_AGE: TimeDelta = TimeDelta::hours(47);
 pub fn envelope(event: &Event, key: Uuid, now: DateTime<Utc>) -> Json {
     let mut time = timestamp(event.time);
     let (mut properties, measurements) = event.members();
-    if (now - event.time).abs() >= MAX_AGE {
+    if (now - event.time).abs() >= MAX_EVENT_AGE {
         properties.insert("OccurredAt".to_owned(), Json::String(time));
         time = timestamp(now);
     }
@@ -27,8 +27,8 @@ pub fn envelope(event: &Event, key: Uuid, now: DateTime<Utc>) -> Json {
         data.insert("measurements".to_owned(), Json::Object(measurements));
     }
     let (user, session) = event.ids();
-    // The SDK would put the computer's name into role, role instance and node name. A constant keeps it, and anything on the
-    // way that fills in what is missing, from doing so.
+    // Privacy: the SDK would put the computer's name into role, role instance and node name, and anything on the way may fill
+    // in what is missing. A constant leaves nothing to fill in.
     let mut tags = json!({
         "ai.application.ver": event.version,
         "ai.cloud.role": "na",

@@ -1,4 +1,5 @@
-//! The environment variables that count, read once when the session starts: from the host's own environment if it has one (S8).
+//! The environment variables that the library reads, once, when the session starts: from the host program's own environment
+//! if it passes one (S8).
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -6,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::settings::parse_flag;
 
-/// Every variable of ours begins with this; .NET's configuration parts sections with two underscores or a colon.
+/// Every variable of ours begins with this. .NET's configuration separates sections by two underscores or a colon.
 const PREFIX: &str = "vms_applicationinsights:";
 const DO_NOT_TRACK: &str = "do_not_track";
 /// The variables that name a proxy, strongest first.
@@ -15,7 +16,6 @@ const NO_PROXY: &str = "no_proxy";
 /// The variables that .NET finds a user's folders by. Unix alone has them, and there case counts.
 const FOLDERS: [&str; 3] = ["HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 
-/// What the environment says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     telemetry: Option<Choice>,
@@ -39,7 +39,8 @@ struct Choice {
 
 impl Environment {
     /// Reads the variables. Names of ours compare without case (C1). If two spellings of one name differ, the opt-out wins.
-    /// A value that is not text, or was cut off and ends with a replacement character, is neither a clear choice nor a place.
+    /// A value that is not text, or was cut off and so ends with a replacement character, is neither a clear choice nor a path
+    /// or address.
     pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
         let mut read = Self::default();
         for (name, value) in variables {
@@ -47,7 +48,7 @@ impl Environment {
                 continue;
             };
             if let Some(place) = FOLDERS.iter().position(|folder| *folder == name) {
-                let path = Some(PathBuf::from(undamaged(value))).filter(|path| !path.as_os_str().is_empty());
+                let path = Some(PathBuf::from(valid_or_empty(value))).filter(|path| !path.as_os_str().is_empty());
                 let absolute = path.clone().filter(|path| path.is_absolute());
                 read.has_unusable_home |= place == 0 && path.is_some() && absolute.is_none();
                 read.folders.get_mut(place).into_iter().for_each(|folder| folder.clone_from(&absolute));
@@ -57,13 +58,14 @@ impl Environment {
             if let Some(key) = plain.strip_prefix(PREFIX) {
                 read.set(key, name, value);
             } else if plain == DO_NOT_TRACK {
+                // Its convention: every other value opts out, so "no" and "off" do too, as for our own variable.
                 read.do_not_track |= !matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "false");
             } else if plain == NO_PROXY {
-                read.no_proxy = Some(undamaged(value));
+                read.no_proxy = Some(valid_or_empty(value));
             } else if let Some(place) = PROXIES.iter().position(|proxy| *proxy == plain)
                 && let (false, Some(proxy)) = (value.is_empty(), read.proxies.get_mut(place))
             {
-                *proxy = Some(undamaged(value));
+                *proxy = Some(valid_or_empty(value));
             }
         }
         read
@@ -77,7 +79,7 @@ impl Environment {
                 self.telemetry = Some(Choice { on, is_clear, name: name.to_owned() });
             }
             "includeinlogs" => self.log = Some(parse_flag(&value) == Some(true) && self.log != Some(false)),
-            "connectionstring" => self.connection_string = Some(undamaged(value)),
+            "connectionstring" => self.connection_string = Some(valid_or_empty(value)),
             _ => {}
         }
     }
@@ -102,29 +104,25 @@ impl Environment {
         self.do_not_track
     }
 
-    /// Returns what `VMS_ApplicationInsights__IncludeInLogs` says.
     pub fn log(&self) -> Option<bool> {
         self.log
     }
 
-    /// Returns the connection string that the environment names.
     pub fn connection_string(&self) -> Option<&str> {
         self.connection_string.as_deref()
     }
 
-    /// Returns the address of the proxy that the environment names.
     pub fn proxy(&self) -> Option<&str> {
         self.proxies.iter().flatten().next().map(String::as_str)
     }
 
-    /// Returns the hosts that are reached without the proxy.
     pub fn no_proxy(&self) -> &str {
         self.no_proxy.as_deref().unwrap_or_default()
     }
 
     /// Returns the user's home folder, as .NET finds it: `HOME`, or what the system knows if there is no such variable.
-    /// One that is not an absolute path names no folder. If only the host's own environment has no `HOME`, there is none either:
-    /// what the system knows cannot be asked for then, and another folder may lack an opt-out.
+    /// A relative path is no folder. If only the host program's own environment has no `HOME`, there is none either: what the
+    /// system knows belongs to another environment, and its folder may lack the opt-out.
     pub fn home(&self) -> Option<PathBuf> {
         let [home, ..] = &self.folders;
         let has_none = !self.has_unusable_home && std::env::var_os("HOME").is_none_or(|home| home.is_empty());
@@ -144,8 +142,8 @@ impl Environment {
     }
 }
 
-/// Returns a value that names a place, but nothing of one that was not text or was cut off: a part may name another place.
-fn undamaged(value: Cow<'_, str>) -> String {
+/// Returns a path or an address, or nothing if it was not text or was cut off: a part of it may name another place.
+fn valid_or_empty(value: Cow<'_, str>) -> String {
     if value.contains(char::REPLACEMENT_CHARACTER) { String::new() } else { value.into_owned() }
 }
 

@@ -1,6 +1,6 @@
-//! What can go wrong, told with the file or the field that it happened to.
+//! Every error that reaches a caller. A message names the file or the field.
 //!
-//! No message holds a value that a caller handed over: a message may end up in a log.
+//! No message repeats a value that a caller passed: it may be a secret, and a message may end up in a log.
 
 use std::fmt;
 use std::io;
@@ -8,25 +8,21 @@ use std::path::{Path, PathBuf};
 
 use crate::vms::Failure;
 
-/// Every error that reaches a caller.
 #[derive(Debug)]
 pub enum Error {
-    /// A field of a caller's record cannot be used.
+    /// A field of a caller's struct cannot be used.
     Argument {
-        /// The field's name, as the header has it.
+        /// As the header spells it.
         field: &'static str,
-        /// What is wrong with it.
         problem: String,
     },
     /// A call that needs a session came before `init_session`.
     NotStarted,
     /// The connection was closed already, or never opened.
     NoSuchConnection,
-    /// A host opens connections and never closes them.
     TooManyConnections,
-    /// The caller's buffer is too small for the text.
     BufferTooSmall {
-        /// Bytes that the text needs, the NUL included.
+        /// In bytes, with the NUL.
         needed: usize,
     },
     /// The user has no folder for local application data.
@@ -39,33 +35,25 @@ pub enum Error {
     Policy(&'static str),
     /// The user opted out, and that could not be stored.
     NotStored(Box<Error>),
-    /// There is no connection to the VMS.
     Vms(Failure),
     /// Another thread ended the call.
     Cancelled,
-    /// A file or folder could not be used.
     File {
-        /// What was tried, as in "create".
+        /// What was tried, such as "create".
         doing: &'static str,
-        /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
         cause: io::Error,
     },
     /// The settings file is not the JSON that it should be; it is left as it was.
     Settings {
-        /// The settings file.
         path: PathBuf,
-        /// Line of the first problem, from 1; 0 where the problem has no place.
+        /// From 1. 0 if the problem is not at one place.
         line: usize,
-        /// Column of the first problem, from 1; 0 where the problem has no place.
         column: usize,
-        /// What is wrong there.
         problem: String,
     },
 }
 
-/// A result with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -76,13 +64,12 @@ impl Error {
         matches!(self, Self::File { cause, .. } if is_full(cause))
     }
 
-    /// Turns an operating system's error into one that names the file.
+    /// Adds what was tried with which file to an operating system's error.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |cause| Self::File { doing, path, cause }
     }
 
-    /// Names the field of a caller's record that cannot be used.
     pub(crate) fn argument(field: &'static str, problem: impl Into<String>) -> Self {
         Self::Argument { field, problem: problem.into() }
     }
@@ -117,7 +104,7 @@ impl fmt::Display for Error {
                  VMS_ApplicationInsights__Enabled to false"
             ),
             Self::Vms(failure) => failure.fmt(f),
-            Self::Cancelled => f.write_str("the attempt was ended"),
+            Self::Cancelled => f.write_str("the attempt was cancelled"),
             Self::File { doing, path, cause } => {
                 write!(f, "cannot {doing} {}: {cause}", path.display())
             }

@@ -12,9 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// Longest version, in characters.
+/// In characters. With these two limits no event is larger than 4 KiB, whatever a host or a server passes (E6).
 const VERSION_LIMIT: usize = 64;
-/// Longest name of a product, an operating system or a framework, in characters.
 const NAME_LIMIT: usize = 128;
 /// Hexadecimal digits of a GUID.
 const GUID_DIGITS: usize = 32;
@@ -23,24 +22,19 @@ const GUID_DIGITS: usize = 32;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
-    /// When it was recorded.
-    #[serde(with = "moment")]
+    #[serde(with = "rfc3339")]
     pub time: DateTime<Utc>,
     /// ProductVersion of the module's assembly, for the envelope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// The members.
     pub fields: Fields,
 }
 
 /// The three events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fields {
-    /// See [`NewSession`].
     NewSession(NewSession),
-    /// See [`NewVmsSession`].
     NewVmsSession(NewVmsSession),
-    /// See [`CloseVmsSession`].
     CloseVmsSession(CloseVmsSession),
 }
 
@@ -94,7 +88,7 @@ pub struct NewVmsSession {
     /// ProductVersion of the module's assembly
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub AssemblyVersion: Option<Version>,
-    /// random id that stands for the site, from `site-….uuid`
+    /// random id of the site, from `site-….uuid`
     pub SiteId: Uuid,
     /// child sites
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +127,7 @@ pub struct CloseVmsSession {
     pub uuid: Uuid,
     /// random id of this session (one process)
     pub SessionId: Uuid,
-    /// random id that stands for the site, from `site-….uuid`
+    /// random id of the site, from `site-….uuid`
     pub SiteId: Uuid,
     /// seconds that the connection lasted
     pub ConnectionDuration: Seconds,
@@ -142,9 +136,8 @@ pub struct CloseVmsSession {
     pub PrivateBytes: Option<u64>,
 }
 
-/// A yes or a no, spelled as .NET does.
+/// A Boolean value, spelled as .NET does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Flag {
     True,
     False,
@@ -158,7 +151,6 @@ impl From<bool> for Flag {
 
 /// The kinds of user that the documentation distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum UserType {
     BasicUser,
     WindowsUser,
@@ -170,8 +162,8 @@ pub enum UserType {
 #[serde(try_from = "String")]
 pub struct Version(String);
 
-/// The name of a product, an operating system or a framework: at most 128 printable characters, without `\`, `/` (except in
-/// "GNU/Linux"), `@` and `:`, and without an IP address or a GUID.
+/// The name of a product, an operating system or a framework: at most 128 printable characters. It has no `\`, `/` (except in
+/// "GNU/Linux"), `@` or `:`, and no IP address or GUID in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Name(String);
@@ -216,8 +208,8 @@ impl TryFrom<f64> for Seconds {
     }
 }
 
-/// Returns whether a character is seen and changes nothing around it: no control characters, no line ends, no invisible
-/// format characters, which could turn a text around on a screen.
+/// Returns whether a character is visible and plain. Control and format characters could hide or reorder what a user reads in
+/// the telemetry log.
 fn is_printable(character: char) -> bool {
     !character.is_control()
         && (character == ' ' || !character.is_whitespace())
@@ -271,14 +263,14 @@ impl Event {
     }
 }
 
-/// Writes a time as the service and the peers do: ISO 8601 in UTC, seven decimals, `Z`.
+/// Writes a time as the SDK does: ISO 8601 in UTC, seven decimals, `Z`.
 pub fn timestamp(time: DateTime<Utc>) -> String {
     let ticks = time.timestamp_subsec_nanos() / 100;
     format!("{}.{:07}Z", time.format("%Y-%m-%dT%H:%M:%S"), ticks.min(9_999_999))
 }
 
-/// A time in the spool.
-mod moment {
+/// How the spool stores a time.
+mod rfc3339 {
     use super::{DateTime, Deserialize, Deserializer, Serializer, Utc};
 
     pub(super) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -21,19 +21,19 @@ use crate::error::{Error, Result};
 use crate::event::UserType;
 use crate::paths::Paths;
 use crate::proxy::ProxyChoice;
-use crate::session::{Change, Connection, HostFacts, Session, UsageDataPolicy};
+use crate::session::{Change, ConnectionFacts, HostFacts, Session, UsageDataPolicy};
 use crate::vms::{BasicUser, Credential, Logon};
 use crate::{connections, sender};
 
-/// Starts the session of this process and records NewSession, unless somebody opted out. Never waits for the network or for
+/// Starts the session of this process. Records NewSession if telemetry is on. Does not wait for the network or for
 /// another process.
 ///
-/// A process has one session: a further call joins it and ignores its argument. VMS_OFF, VMS_UNSURE: there is a session, and
-/// NewSession is not recorded; get_config and get_text say why.
+/// A process has one session. A further call joins it and ignores its argument. VMS_OFF, VMS_UNSURE: there is a
+/// session, and NewSession is not recorded. get_config and get_text have the reason.
 ///
 /// # Safety
-/// `info` is NULL or points to a struct whose first member says how large it is; its strings are NULL or end with a NUL.
-/// All is borrowed for the call.
+/// `info` is NULL or points to a struct that begins with its size. Its strings are NULL or end with a NUL. All is
+/// borrowed for the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn init_session(info: *const VmsSessionInfo) -> i32 {
     guard(|| {
@@ -59,15 +59,16 @@ pub unsafe extern "C" fn init_session(info: *const VmsSessionInfo) -> i32 {
             let paths = Paths::of_current_user(&environment);
             Session::start(facts, environment, paths).map(Arc::new)
         };
-        Ok(status(SESSION.get_or_try_init(start)?.started()))
+        Ok(status(SESSION.get_or_try_init(start)?.record_session_start()))
     })
 }
 
-/// Records NewVmsSession and writes the connection's number, by which on_disconnect closes it. Never waits for the
-/// network or for another process. VMS_OFF, VMS_UNSURE: there is a connection, and nothing of it is sent.
+/// Records NewVmsSession for a connection that the host program made. Writes the number of the connection, for
+/// on_disconnect. Does not wait for the network or for another process. VMS_OFF, VMS_UNSURE: there is a connection, and
+/// no event of it is sent.
 ///
 /// # Safety
-/// `info` as for init_session; `connection` is NULL or can be written to.
+/// `info` as for init_session. `connection` is NULL or can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn on_connect(info: *const VmsConnectionInfo, connection: *mut u64) -> i32 {
     guard(|| {
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn on_connect(info: *const VmsConnectionInfo, connection: 
         not_null(connection, "connection")?;
         // SAFETY: as the caller promised.
         let info = unsafe { record(info, "info") }?;
-        let facts = Connection {
+        let facts = ConnectionFacts {
             // SAFETY: as the caller promised, for each of the strings.
             site: site(&unsafe { required(info.site_id, "site_id") }?)?,
             user_type: user_type(info.user_type)?,
@@ -95,17 +96,18 @@ pub unsafe extern "C" fn on_connect(info: *const VmsConnectionInfo, connection: 
     })
 }
 
-/// Closes a connection and records CloseVmsSession. Call it only for a graceful end (`Disconnect-Vms`): a connection
-/// that just ends with its process is not reported. If connect_vms made it and its devices are still being counted, waits
-/// for that for a second at most. Ends a call of find_vms or connect_vms that is in progress.
+/// Closes a connection and records CloseVmsSession. Call it when the user disconnects. Do not call it when the process
+/// ends: such an end is not recorded. If connect_vms made the connection and its devices are still being counted, waits
+/// at most 1 second for the count. Cancels a call of find_vms or connect_vms that is in progress.
 #[unsafe(no_mangle)]
 pub extern "C" fn on_disconnect(connection: u64) -> i32 {
     guard(|| Ok(status(session()?.disconnect(connection)?)))
 }
 
-/// Changes the configuration. A choice is in effect when this returns: after an opt-out nothing more is sent, and pending
-/// events are deleted. Waits for another process for 2 seconds at most; an opt-out is stored then all the same
-/// (VMS_WARNING). If an opt-out cannot be stored (VMS_ERROR_FILE, VMS_ERROR_SETTINGS), it is in effect until the process ends.
+/// Changes the configuration. The change is in effect when this returns. After an opt-out, no request begins and
+/// pending events are deleted. Waits at most 2 seconds for another process. After that time an opt-out is stored
+/// without waiting (VMS_WARNING). If an opt-out cannot be stored (VMS_ERROR_FILE, VMS_ERROR_SETTINGS), it is in effect
+/// until the process ends.
 ///
 /// # Safety
 /// `change` as `info` for init_session.
@@ -133,10 +135,10 @@ pub unsafe extern "C" fn set_config(change: *const VmsConfigChange) -> i32 {
     })
 }
 
-/// Writes what is in effect at this moment: as much of the struct as the caller's size says. Never waits.
+/// Writes the configuration in effect now, as much of the struct as the caller's size says. Does not wait.
 ///
 /// # Safety
-/// `config` is NULL or points to a writable struct whose first member says how large it is.
+/// `config` is NULL or points to a writable struct that begins with its size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn get_config(config: *mut VmsConfig) -> i32 {
     guard(|| {
@@ -159,11 +161,11 @@ pub unsafe extern "C" fn get_config(config: *mut VmsConfig) -> i32 {
     })
 }
 
-/// Writes one of VMS_TEXT_* as UTF-8 with its NUL, and its length in bytes without the NUL. If the buffer is too
-/// small (it may be NULL with capacity 0), only the length is written and the status is VMS_ERROR_BUFFER_TOO_SMALL.
+/// Writes one of VMS_TEXT_* as UTF-8 with its NUL, and its length in bytes without the NUL. If the buffer is too small
+/// (it may be NULL with capacity 0), only the length is written and the status is VMS_ERROR_BUFFER_TOO_SMALL.
 ///
 /// # Safety
-/// `buffer` is NULL with `capacity` 0, or has `capacity` writable bytes; `length` is NULL or can be written to.
+/// `buffer` is NULL with `capacity` 0, or has `capacity` writable bytes. `length` is NULL or can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usize, length: *mut usize) -> i32 {
     guard(|| {
@@ -193,8 +195,8 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
     })
 }
 
-/// Writes the message of the last call of this thread that returned an error or VMS_WARNING, in the manner of get_text. It
-/// stays until the next one of the thread. A failure of this call leaves it as it is.
+/// Writes the message of the last call of this thread that returned an error or VMS_WARNING, as get_text writes. The
+/// message stays until the next such call of the thread. If this call fails, the message does not change.
 ///
 /// # Safety
 /// As for get_text.
@@ -206,8 +208,8 @@ pub unsafe extern "C" fn last_error(buffer: *mut c_char, capacity: usize, length
     given.map_or(VMS_ERROR_INTERNAL, |outcome| outcome.unwrap_or_else(|error| code(&error)))
 }
 
-/// Writes a number for find_vms and connect_vms, by which on_disconnect ends the call from another
-/// thread, and later the connection. The host releases each number with on_disconnect, also if the call failed.
+/// Writes a number for find_vms and connect_vms. With it, on_disconnect cancels the call from another thread, and later
+/// closes the connection. The host program releases each number with on_disconnect, also if the call failed.
 ///
 /// # Safety
 /// `connection` is NULL or can be written to.
@@ -223,12 +225,12 @@ pub unsafe extern "C" fn reserve_connection(connection: *mut u64) -> i32 {
     })
 }
 
-/// Finds the server and writes its address and token endpoint: as much of the struct as the caller's size
-/// says. Blocks the calling thread until then, until the timeout, or until another thread calls on_disconnect
+/// Finds the server. Writes its address and token endpoint, as much of the struct as the caller's size says. Blocks the
+/// calling thread until it is done, until the timeout, or until another thread calls on_disconnect
 /// (VMS_ERROR_CANCELLED). Sends no credential.
 ///
 /// # Safety
-/// `logon` as `info` for init_session; `server` as `config` for get_config.
+/// `logon` as `info` for init_session. `server` as `config` for get_config.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn find_vms(connection: u64, logon: *const VmsLogon, server: *mut VmsServer) -> i32 {
     guard(|| {
@@ -248,9 +250,9 @@ pub unsafe extern "C" fn find_vms(connection: u64, logon: *const VmsLogon, serve
     })
 }
 
-/// Logs on and writes what is known of it, as find_vms does. Blocks like find_vms. Works whether or not
-/// telemetry is on. If it is, the usage data option and the devices are read in the background, and NewVmsSession is recorded
-/// then; the host does not call on_connect.
+/// Logs on, and writes what is known of the VMS. Blocks like find_vms. Works whether or not telemetry is on. If it is
+/// on, the usage data option and the devices are read in the background, and NewVmsSession is recorded after that. The
+/// host program does not call on_connect.
 ///
 /// # Safety
 /// As for find_vms.
@@ -309,8 +311,7 @@ pub unsafe extern "C" fn get_child_site(connection: u64, index: u32, site: *mut 
     })
 }
 
-/// Writes what is in effect for a connection of connect_vms: as much of the struct as the caller's size
-/// says. Never waits.
+/// Writes the state of a connection of connect_vms, as much of the struct as the caller's size says. Does not wait.
 ///
 /// # Safety
 /// `state` as `config` for get_config.
@@ -336,9 +337,9 @@ pub unsafe extern "C" fn get_connection(connection: u64, state: *mut VmsConnecti
     })
 }
 
-/// Waits until the devices of a connection of connect_vms are counted, at most so many milliseconds, and
-/// records its NewVmsSession with what is known by then, unless that was done. For the end of a process that does not
-/// disconnect; on_disconnect does the same, and waits for a second.
+/// Waits until the devices of a connection of connect_vms are counted, at most this many milliseconds. Then records
+/// NewVmsSession with the counts that are known, unless it was recorded before. For the end of a process that does not
+/// disconnect. on_disconnect does the same, and waits at most 1 second.
 #[unsafe(no_mangle)]
 pub extern "C" fn settle_connection(connection: u64, wait_milliseconds: u32) -> i32 {
     guard(|| Ok(status(session()?.settle(connection, Duration::from_millis(wait_milliseconds.into()))?)))

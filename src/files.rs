@@ -17,7 +17,7 @@ use crate::platform;
 
 /// Longest wait for a file that another program has open: a virus scanner closes a new one within a few milliseconds.
 const SHARING_VIOLATION_TIMEOUT: Duration = Duration::from_millis(50);
-/// A temporary file older than this was left by a process that died.
+/// A temporary file older than this was left by a process that died: writing one takes milliseconds.
 const STALE_AGE: TimeDelta = TimeDelta::days(1);
 /// How the names of temporary files begin and end.
 const TEMPORARY: [&str; 2] = [".vms-", ".tmp"];
@@ -27,41 +27,38 @@ const TEMPORARY: [&str; 2] = [".vms-", ".tmp"];
 /// # Errors
 /// [`Error::File`] if it cannot be read, is larger or is no file.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let mut content = Vec::new();
-    let outcome = retry(SHARING_VIOLATION_TIMEOUT, || {
-        content.clear();
+    let read = || {
         let file = File::open(path)?;
-        // One more byte than a small file has, so that a single read finds its end as well.
-        content.reserve(1024);
-        file.take(limit + 1).read_to_end(&mut content)
-    });
-    match outcome {
-        Ok(length) if length as u64 > limit => Err(Error::file("read", path)(io::Error::other("it is too large"))),
-        Ok(_) => Ok(Some(content)),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(Error::file("read", path)(error)),
-    }
+        // More than a small file has, so that the first read finds its end as well.
+        let mut content = Vec::with_capacity(1024);
+        file.take(limit + 1).read_to_end(&mut content).map(|_| content)
+    };
+    checked(path, limit, retry(SHARING_VIOLATION_TIMEOUT, read))
 }
 
-/// Reads a file of at most `limit` bytes, so few that the first read brings all of them; `None` if there is none.
-///
-/// # Errors
-/// As for [`read`].
+/// Like [`read`], with a single call of the system: for files so small that the first read returns all of it.
 pub fn read_small(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
-    let mut content = vec![0; limit + 1];
-    match retry(SHARING_VIOLATION_TIMEOUT, || File::open(path)?.read(&mut content)) {
-        Ok(length) if length > limit => Err(Error::file("read", path)(io::Error::other("it is too large"))),
-        Ok(length) => {
-            content.truncate(length);
-            Ok(Some(content))
+    let read = || {
+        let mut content = vec![0; limit + 1];
+        let length = File::open(path)?.read(&mut content)?;
+        content.truncate(length);
+        Ok(content)
+    };
+    checked(path, limit as u64, retry(SHARING_VIOLATION_TIMEOUT, read))
+}
+
+fn checked(path: &Path, limit: u64, content: io::Result<Vec<u8>>) -> Result<Option<Vec<u8>>> {
+    match content {
+        Ok(content) if content.len() as u64 > limit => {
+            Err(Error::file("read", path)(io::Error::other("it is too large")))
         }
+        Ok(content) => Ok(Some(content)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::file("read", path)(error)),
     }
 }
 
-/// Returns whether an error says that there is no such file. A file in place of a folder: Windows and Unix say it
-/// differently, and nothing is there to be read.
+/// Returns whether an error says that there is no such file. Windows and Unix report a file in place of a folder differently.
 pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
@@ -120,7 +117,7 @@ fn put(mut file: NamedTempFile, path: &Path, timeout: Duration) -> Result<()> {
     loop {
         match file.persist(path) {
             Ok(_) => return Ok(()),
-            Err(failed) if platform::is_momentary(&failed.error) && Instant::now() < stop => {
+            Err(failed) if platform::is_transient(&failed.error) && Instant::now() < stop => {
                 file = failed.file;
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -130,14 +127,11 @@ fn put(mut file: NamedTempFile, path: &Path, timeout: Duration) -> Result<()> {
 }
 
 /// Puts a whole file in its place unless one is there already; returns whether it did.
-///
-/// # Errors
-/// [`Error::File`].
 pub fn create_whole(path: &Path, content: &[u8]) -> Result<bool> {
     match temporary(path, content)?.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        // A file system without links: then only the order of two processes decides.
+        // A file system without hard links cannot do this in one step. Two processes at once: the later one wins.
         Err(failed) if !path.exists() => put(failed.file, path, SHARING_VIOLATION_TIMEOUT).map(|()| true),
         Err(failed) => Err(Error::file("create", path)(failed.error)),
     }
@@ -186,9 +180,6 @@ fn target_of(path: &Path) -> PathBuf {
 }
 
 /// Deletes a file; one that is gone already is no failure.
-///
-/// # Errors
-/// [`Error::File`].
 pub fn remove(path: &Path) -> Result<()> {
     match retry(SHARING_VIOLATION_TIMEOUT, || fs::remove_file(path)) {
         Err(error) if !is_absent(&error) => Err(Error::file("delete", path)(error)),
@@ -196,19 +187,18 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Returns a path beside a file for a moment, under a temporary name.
+/// Returns a temporary name for a file, in its folder.
 pub fn temporary_name(path: &Path) -> PathBuf {
     let [prefix, suffix] = TEMPORARY;
     path.with_file_name(format!("{prefix}{}{suffix}", Uuid::new_v4().simple()))
 }
 
-/// Returns whether a file's name is one of our temporary files.
 pub fn is_temporary(name: &str) -> bool {
     let [prefix, suffix] = TEMPORARY;
     name.starts_with(prefix) && name.ends_with(suffix)
 }
 
-/// Deletes temporary files from a folder that processes left which died more than a day ago.
+/// Deletes old temporary files, which processes left that died.
 pub fn remove_stale(folder: &Path, now: DateTime<Utc>) {
     for file in fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_old = |time| now - DateTime::<Utc>::from(time) > STALE_AGE;
@@ -221,17 +211,14 @@ pub fn remove_stale(folder: &Path, now: DateTime<Utc>) {
     }
 }
 
-/// How a lock is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockMode {
-    /// By one process at a time.
     Exclusive,
-    /// By any number of processes, as long as none has it exclusively.
     Shared,
 }
 
 /// Locks a lock file, creating it and its folder; waits until `stop` at most. The operating system unlocks it when the file is
-/// dropped or its process ends, however it ends. That the file exists means nothing.
+/// dropped or its process ends, however it ends, so the file itself may stay.
 ///
 /// # Errors
 /// [`Error::File`], also if the file system has no locks or another process has not released it in time.
@@ -270,7 +257,7 @@ fn retry<T>(timeout: Duration, mut operation: impl FnMut() -> io::Result<T>) -> 
     let stop = Instant::now() + timeout;
     loop {
         match operation() {
-            Err(error) if platform::is_momentary(&error) && Instant::now() < stop => {
+            Err(error) if platform::is_transient(&error) && Instant::now() < stop => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             other => return other,

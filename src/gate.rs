@@ -1,10 +1,10 @@
-//! The consent gate of a connection to Application Insights. It lies below TLS: nothing that belongs to a request leaves the
-//! process without it, not even a TLS hello (C10).
+//! The consent check of a connection to Application Insights. It is below TLS: no byte of a request leaves the process without
+//! it, not even a TLS hello (C10).
 //!
-//! Consent is asked for before a connection begins, before its first bytes and before the first bytes of each request. The
-//! permit is a shared lock on the settings; a process that changes them takes that lock exclusively. The permit is held while
-//! the first bytes are written and no longer: they fit into the empty buffer of a socket, so the write does not block, whatever
-//! the other side does. What follows is on the wire already and may finish (C3).
+//! Consent is checked before a connection begins, before its first bytes and before the first bytes of each request. The check
+//! returns a guard: a shared lock on the settings. A process that changes the settings takes that lock exclusively. The guard is
+//! held only while the first bytes are written. They fit into the empty buffer of a socket, so the write does not block,
+//! whatever the other side does. The rest of a request that has begun may finish (C3).
 
 use std::fmt;
 use std::fs::File;
@@ -14,39 +14,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-/// Bytes that are written under the permit: less than one segment of TCP, so that the write never waits for the other side.
+/// Bytes that are written under the guard: less than one segment of TCP, so that the write never waits for the other side.
 const FIRST_BYTES: usize = 1_024;
 
 /// Why nothing may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// Telemetry was switched off, or the events were deleted.
+pub enum NoConsent {
+    /// Telemetry was turned off, or the events were deleted.
     Withdrawn,
-    /// Nothing may be sent at the moment, for this reason.
+    /// Nothing may be sent now, for this reason.
     Postponed(String),
 }
 
-impl fmt::Display for Closed {
+impl fmt::Display for NoConsent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Withdrawn => f.write_str("telemetry was switched off"),
+            Self::Withdrawn => f.write_str("telemetry was turned off"),
             Self::Postponed(reason) => f.write_str(reason),
         }
     }
 }
 
-impl std::error::Error for Closed {}
+impl std::error::Error for NoConsent {}
 
-impl From<Closed> for Error {
-    fn from(closed: Closed) -> Self {
+impl From<NoConsent> for Error {
+    fn from(closed: NoConsent) -> Self {
         Self::Other(Box::new(closed))
     }
 }
 
-/// Asks for consent. The lock that it returns is held while the first bytes are written.
-type Ask = dyn Fn() -> Result<File, Closed> + Send + Sync;
+/// Checks consent, and returns the guard.
+type Ask = dyn Fn() -> Result<File, NoConsent> + Send + Sync;
 
-/// The gate of one HTTP agent, which makes one request at a time.
+/// The consent check of one HTTP agent, which makes one request at a time.
 pub struct Gate {
     ask: Box<Ask>,
     /// Whether the next bytes are the first ones of a connection or of a request.
@@ -54,20 +54,17 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Makes a gate that asks by `ask`.
-    pub fn new(ask: impl Fn() -> Result<File, Closed> + Send + Sync + 'static) -> Arc<Self> {
+    pub fn new(ask: impl Fn() -> Result<File, NoConsent> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { ask: Box::new(ask), first: AtomicBool::new(true) })
     }
 
-    /// Asks for consent: before a request begins, a name is looked up or a connection begins.
-    ///
-    /// # Errors
-    /// [`Closed`], as [`Error::Other`].
+    /// Checks consent before a request begins, a name is looked up or a connection begins. The error is a [`NoConsent`] in
+    /// [`Error::Other`].
     pub fn check(&self) -> Result<(), Error> {
         (self.ask)().map(drop).map_err(Error::from)
     }
 
-    /// Makes the gate ask once more before the next bytes.
+    /// Requires another check before the next bytes.
     pub fn begin(&self) {
         self.first.store(true, Ordering::SeqCst);
     }
@@ -79,20 +76,20 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// The connector between TCP and TLS. Without a gate it changes nothing.
+/// The connector between TCP and TLS. The client of a VMS has no gate: a logon is what the user asked for.
 #[derive(Debug)]
 pub struct BelowTls(pub Option<Arc<Gate>>);
 
 impl<In: Transport> Connector<In> for BelowTls {
-    type Out = Gated<In>;
+    type Out = ConsentTransport<In>;
 
     fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         self.0.iter().for_each(|gate| gate.begin());
-        Ok(chained.map(|inner| Gated { inner, gate: self.0.clone() }))
+        Ok(chained.map(|inner| ConsentTransport { inner, gate: self.0.clone() }))
     }
 }
 
-/// The connector behind TLS: after the handshake come the first bytes of a request.
+/// The connector above TLS. After the handshake come the first bytes of a request, which need a check of their own.
 #[derive(Debug)]
 pub struct AboveTls(pub Option<Arc<Gate>>);
 
@@ -105,26 +102,26 @@ impl<In: Transport> Connector<In> for AboveTls {
     }
 }
 
-/// A connection behind the gate.
+/// A connection that checks consent.
 #[derive(Debug)]
-pub struct Gated<In> {
+pub struct ConsentTransport<In> {
     inner: In,
     gate: Option<Arc<Gate>>,
 }
 
-impl<In: Transport> Gated<In> {
-    /// Sends the first bytes under the permit; returns how many.
+impl<In: Transport> ConsentTransport<In> {
+    /// Sends the first bytes under the guard, and returns how many.
     fn transmit_first(&mut self, gate: &Gate, amount: usize, timeout: NextTimeout) -> Result<usize, Error> {
-        let permit = (gate.ask)().inspect_err(|_| gate.begin())?;
+        let guard = (gate.ask)().inspect_err(|_| gate.begin())?;
         let first = amount.min(FIRST_BYTES);
         self.inner.transmit_output(first, timeout)?;
-        drop(permit);
+        drop(guard);
         self.inner.buffers().output().copy_within(first..amount, 0);
         Ok(first)
     }
 }
 
-impl<In: Transport> Transport for Gated<In> {
+impl<In: Transport> Transport for ConsentTransport<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
     }

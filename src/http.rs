@@ -20,12 +20,11 @@ use crate::tls::{self, TlsConnector};
 /// The product and its version, never the computer.
 pub const USER_AGENT: &str = concat!("vms-telemetry/", env!("CARGO_PKG_VERSION"));
 
-/// Longest text about a certificate, in characters.
+/// Longest text of a server or the system in an error, in characters: a choice, as a server controls its certificate's names.
 const DETAILS_LIMIT: usize = 2_000;
-/// Most addresses of one name that are tried.
+/// Most addresses of one name that are tried: the capacity of ureq's list.
 const ADDRESS_LIMIT: usize = 16;
 
-/// What an agent needs to know.
 #[derive(Debug)]
 pub struct Settings {
     /// Longest time to reach the server: name, proxy, connection and TLS.
@@ -34,15 +33,13 @@ pub struct Settings {
     pub buffer_size: usize,
     /// Connections that are kept for the next request.
     pub idle_connections: usize,
-    /// The proxy for every request.
     pub proxy: Option<Proxy>,
-    /// Whether any certificate is accepted.
     pub skips_certificate_check: bool,
-    /// Is asked for consent before anything is sent.
+    /// Checks consent before anything is sent.
     pub gate: Option<Arc<Gate>>,
 }
 
-/// Makes an agent, which follows no redirection. Touches no network.
+/// Makes an agent. It follows no redirection, as each client has rules of its own. Touches no network.
 pub fn agent(settings: Settings) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -68,7 +65,7 @@ pub fn agent(settings: Settings) -> Agent {
     Agent::with_parts(config, connector, NameLookup(settings.gate))
 }
 
-/// Looks names up, if the gate is open.
+/// Looks up names, with consent: a DNS query is network traffic, too.
 #[derive(Debug)]
 struct NameLookup(Option<Arc<Gate>>);
 
@@ -98,8 +95,7 @@ impl Resolver for NameLookup {
     }
 }
 
-/// Looks a name up on a thread of its own, as the system cannot be told how long that may take. The inner error says that
-/// the name has no address.
+/// Looks up a name on a thread of its own, as the system's call has no timeout. The inner error says that the name has no address.
 fn look_up(host: String, port: u16, timeout: NextTimeout) -> Result<io::Result<Vec<SocketAddr>>, Error> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let work = move || sender.send((host.as_str(), port).to_socket_addrs().map(Vec::from_iter));
@@ -124,16 +120,15 @@ pub(crate) fn has_too_many_files(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
-/// Which kind of error it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The name of the server or of the proxy is not known.
     NameNotFound,
     /// The server or the proxy refused the connection.
     Refused,
-    /// The network knows no way to the server or the proxy.
+    /// There is no route to the server or the proxy.
     NoRoute,
-    /// The server or the proxy did not take the connection in time.
+    /// The server or the proxy did not accept the connection in time.
     Silent,
     /// No response came in time.
     Timeout,
@@ -143,9 +138,7 @@ pub enum Kind {
     Proxy,
     /// The server does not use TLS.
     NotTls,
-    /// The TLS handshake failed.
     Handshake,
-    /// The server's certificate was refused.
     Certificate,
     /// This computer has no certificates of authorities.
     NoAuthorities,
@@ -153,19 +146,17 @@ pub enum Kind {
     Resources,
     /// The response is not HTTP, or too large.
     Response,
-    /// Something else.
     Other,
 }
 
 /// What an error means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// The kind.
     pub kind: Kind,
-    /// What happened; a sentence without its full stop. Has no host name, address or name of a certificate, so it may be
+    /// What happened: a sentence without its full stop. Contains no host name, address or name in a certificate, so it may be
     /// stored.
     pub reason: String,
-    /// More of it, with names, to be shown and never stored; a sentence without its full stop.
+    /// More, with names: for the user's screen only, never stored.
     pub details: Option<String>,
 }
 
@@ -174,7 +165,7 @@ impl Description {
         Self { kind, reason: reason.into(), details: None }
     }
 
-    /// Adds a text of the other side, without what a terminal would obey.
+    /// Adds a text of the server or the system, without control characters, which a terminal would obey.
     pub(crate) fn with_details(self, details: &str) -> Self {
         let details = details.chars().filter(|character| !character.is_control()).take(DETAILS_LIMIT).collect();
         Self { details: Some(details), ..self }
@@ -196,9 +187,8 @@ impl From<Description> for Error {
     }
 }
 
-/// Describes an error. `has_proxy`: the request goes through a proxy.
-///
-/// [`crate::gate::Closed`] comes as [`Error::Other`] and is not for people: callers look for it first.
+/// Describes an error. `has_proxy`: the request goes through a proxy. Callers look for [`crate::gate::NoConsent`] first, which is
+/// no failure.
 pub fn describe(error: &Error, has_proxy: bool) -> Description {
     use io::ErrorKind as On;
     let peer = if has_proxy { "proxy" } else { "server" };
@@ -253,17 +243,15 @@ fn name_not_found(is_proxy: bool, error: &dyn fmt::Display) -> Description {
     description.with_details(&error.to_string())
 }
 
-/// Reads an address with `https://` or `http://`. Internationalized names become those of the DNS.
-///
-/// # Errors
-/// What is wrong with it; has no part of it.
+/// Reads an address with `https://` or `http://`. Internationalized names become those of the DNS. An error has no part of the
+/// address, which may hold a password.
 pub fn parse_url(text: &str) -> Result<Url, &'static str> {
     let text = text.trim();
     let (scheme, rest) = text.split_once("://").ok_or("it does not begin with https:// or http://")?;
     if !["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return Err("its scheme is neither https nor http");
     }
-    // The parser would take these away without a word.
+    // The parser would remove these silently.
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.is_empty() || authority.contains('\\') || text.contains(|c: char| c.is_control() || c.is_whitespace())
     {

@@ -1,7 +1,7 @@
-//! The random ids that stand for the user and for a site (contract section 3).
+//! The random ids that stand for the user and for a site (I1 to I6).
 //!
 //! A file holds the 16 bytes of .NET's `Guid.ToByteArray()`, whose first three fields are little-endian, so that files of
-//! MilestonePSTools read the same here. An id is never derived from anything.
+//! MilestonePSTools read the same here. An id is random: one that was derived from a name or a machine could be guessed.
 //!
 //! Many processes may start on a fresh profile at once and must agree (I4). An id is put in its place as a whole file, and only
 //! if none is there: the first process wins and the others read its id, also one that knows nothing of this library. A damaged
@@ -39,15 +39,14 @@ pub fn read_or_create(file: &Path) -> Result<Uuid> {
     Err(Error::file("create", file)(io::Error::other("something else is in its place")))
 }
 
-/// What a file holds.
 enum Content {
     Id(Uuid),
     Absent,
     Damaged,
 }
 
-/// Reads an id. An id of zeros stands for nobody. That the system cannot read the file at the moment does not mean that it is
-/// damaged.
+/// Reads an id. Zeros are no id. A file that cannot be read now, such as one that another program has open, is not damaged: it
+/// must not be replaced.
 fn read(file: &Path) -> Result<Content> {
     let content = match files::read_small(file, 16) {
         Ok(None) => return Ok(Content::Absent),
@@ -67,7 +66,7 @@ fn is_lasting(cause: &io::Error) -> bool {
     kinds.contains(&cause.kind()) || (cfg!(unix) && cause.raw_os_error() == Some(40))
 }
 
-/// Removes a damaged file.
+/// Removes a damaged file. By renaming it first, as another process may have repaired it since it was read.
 fn set_aside(file: &Path) -> Result<()> {
     let aside = files::temporary_name(file);
     match std::fs::rename(file, &aside) {

@@ -1,11 +1,12 @@
 //! Usage telemetry of a PowerShell module for Milestone XProtect: three events, sent to Azure Application Insights unless the
 //! user, an environment variable, the administrator of the computer or the VMS has opted out.
 //!
-//! # The promise
-//! Nothing but the closed list of fields in [`event`] is ever stored, logged or sent. Consent is checked before an event is
-//! recorded and again before the first byte of a request goes out. The network is never on a path that a user waits for.
+//! # The rules
+//! - Only the closed list of fields in [`event`] is stored, logged or sent. The request around it is in [`mod@envelope`].
+//! - Consent is checked before an event is recorded, and again before the first byte of a request.
+//! - No call waits for Application Insights. The logon to a VMS, and the counts when it is closed (1 s at most), wait for the VMS.
 //!
-//! # The way of an event
+//! # How an event is sent
 //! ```text
 //!  host (C, .NET, PowerShell)
 //!    │  init_session, on_connect, on_disconnect, set_config     ffi, abi     the C ABI, all that is unsafe
@@ -20,15 +21,19 @@
 //!  delivery ── envelope ── gzip ── POST ────────────────────── transport    one request with its redirections
 //!    │                       └ consent? ────────────────────── gate         below TLS: no byte without it
 //!    ▼
-//!  verdict ── what the response means for each item
+//!  response ── what the response means for each item
 //! ```
-//! Beside them: [`destination`] (connection string) and [`proxy`] say where events go, [`http`] and [`tls`] (with `certificate`) are the network for
-//! both clients, [`vms`] is the client of a VMS and knows nothing of telemetry, [`environment`] and [`settings`] are what the user said,
-//! [`paths`] owns every path, [`platform`] knows the operating system, [`error`] has the messages.
+//! Other modules:
+//! - [`destination`] (the connection string) and [`proxy`]: where events go;
+//! - [`http`] and [`tls`], with `certificate`: the network for both clients;
+//! - [`vms`]: the client of a VMS, without telemetry;
+//! - [`environment`] and [`settings`]: what the user chose;
+//! - [`paths`], [`platform`], [`error`]: every path, the operating system, the messages.
+//!
+//! Comments cite the requirements in `docs/contract.md` by their ids, such as (D4).
 
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 #![warn(
-    missing_docs,
     unreachable_pub,
     clippy::undocumented_unsafe_blocks,
     clippy::multiple_unsafe_ops_per_block,
@@ -42,6 +47,7 @@
 )]
 #![cfg_attr(test, expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly"))]
 
+#[warn(missing_docs)]
 pub mod abi;
 mod certificate;
 pub mod connections;
@@ -53,6 +59,7 @@ pub mod environment;
 pub mod error;
 pub mod event;
 #[expect(unsafe_code, reason = "the boundary to C, and the only such file beside the platform's")]
+#[warn(missing_docs)]
 pub mod ffi;
 pub mod files;
 pub mod gate;
@@ -62,11 +69,12 @@ pub mod log;
 pub mod paths;
 pub mod platform;
 pub mod proxy;
+pub mod response;
 pub mod sender;
 pub mod session;
 pub mod settings;
 pub mod spool;
 pub mod tls;
 pub mod transport;
-pub mod verdict;
+
 pub mod vms;

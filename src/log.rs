@@ -1,6 +1,6 @@
-//! The telemetry log: every event as it is recorded, for the user to read (contract section 6).
+//! The telemetry log: every event as it is recorded, for the user to read (L1 to L5).
 //!
-//! A document has the members of the vendor's own log, in its order, with its nulls; `Name` and `Metrics` come behind them, so
+//! A document has the members of MilestonePSTools' own log, in its order, with its nulls. `Name` and `Metrics` follow them, so
 //! that the log shows all that is sent. On Windows the folder is shared between users: a link in it is not followed, and a file of
 //! another user is not changed. A document is appended with one write, so those of several processes never interleave and no
 //! process waits for another.
@@ -33,12 +33,10 @@ pub fn append(folder: &Path, event: &Event, key: Uuid) -> Result<()> {
     log.write_all(text.as_bytes()).map_err(Error::file("write to", &file))
 }
 
-/// The log file of a day, by the local date.
 fn file(folder: &Path, time: DateTime<Local>) -> PathBuf {
     folder.join(format!("MilestonePSTools{}.log", time.format("%Y%m%d")))
 }
 
-/// The document of an event.
 fn document(event: &Event, key: Uuid) -> Json {
     let ticks = event.time.timestamp_subsec_nanos() / 100;
     let timestamp = format!("{}.{:07}+00:00", event.time.format("%Y-%m-%dT%H:%M:%S"), ticks.min(9_999_999));
@@ -60,7 +58,7 @@ fn document(event: &Event, key: Uuid) -> Json {
             "Operation": {
                 "Id": null, "ParentId": null, "CorrelationVector": null, "Name": null, "SyntheticSource": null,
             },
-            // Nothing of the kind is sent; the vendor's log has it.
+            // Not sent: the log that users know has this member, and has it with this value.
             "Location": { "Ip": "0.0.0.0" },
             "Properties": properties,
             "GlobalProperties": {},
@@ -106,7 +104,6 @@ mod tests {
         Event { time, version: version("23.3.46+db544ff02b"), fields: Fields::NewVmsSession(fields) }
     }
 
-    /// L2.
     #[test]
     fn l2_the_document_is_that_of_the_documentation_to_the_letter() {
         let example: Json = serde_json::from_str(EXAMPLE).unwrap();

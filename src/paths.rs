@@ -26,18 +26,17 @@ impl Paths {
         Ok(Self::new(&local, &logs))
     }
 
-    /// Lays the folders out below a folder for local application data and one for logs.
     pub fn new(local_app_data: &Path, log_root: &Path) -> Self {
         let vendor = |root: &Path| root.join("Milestone");
         Self { folder: vendor(local_app_data).join("MilestonePSTools"), log_folder: vendor(log_root).join("MIPSDK") }
     }
 
-    /// The folder that holds all except the telemetry log.
+    /// For everything except the telemetry log.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The file with the random user id.
+    /// The file with the random id of the user.
     pub fn user_id(&self) -> PathBuf {
         self.folder.join("telemetry.uuid")
     }
@@ -57,12 +56,11 @@ impl Paths {
         self.folder.join("settings.lock")
     }
 
-    /// The folder of pending events, with a folder for each destination.
+    /// The folder of pending events. It has a folder for each destination.
     pub fn spool(&self) -> PathBuf {
         self.folder.join("spool")
     }
 
-    /// The folder of the telemetry log.
     pub fn log_folder(&self) -> &Path {
         &self.log_folder
     }

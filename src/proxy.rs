@@ -8,23 +8,20 @@ use url::{Host, Url};
 use crate::destination::is_loopback;
 use crate::environment::Environment;
 
-/// Who chooses the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProxyChoice {
     /// `HTTPS_PROXY`, `ALL_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in any case.
     Environment,
-    /// The host, which has not done so yet. Until then nothing is sent.
+    /// The host program's, which has not named it yet. Until then nothing is sent: a direct request might bypass its proxy.
     Awaited,
-    /// The host: no proxy.
+    /// The host program's: none.
     Direct,
-    /// The host: this one, as an address like `http://proxy:8080`.
+    /// The host program's: an address such as `http://proxy:8080`.
     Address(String),
 }
 
-/// Finds the proxy for an endpoint; `None`: it is reached directly.
-///
-/// # Errors
-/// What is wrong with the proxy. A proxy that is configured and cannot be used is never bypassed.
+/// Finds the proxy for an endpoint. `None`: requests go there directly. A proxy that is configured and cannot be used is an error
+/// and never bypassed: it may be there to control what leaves the network.
 pub fn find(endpoint: &Url, choice: &ProxyChoice, environment: &Environment) -> Result<Option<Proxy>, String> {
     if is_loopback(endpoint) {
         return Ok(None);

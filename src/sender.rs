@@ -15,13 +15,12 @@ use crate::proxy::{self, ProxyChoice};
 use crate::tls::STACK;
 use crate::transport::Https;
 
-/// The name of the background thread.
 pub const THREAD: &str = "vms-telemetry";
-/// A session's first request comes no sooner after its start, so that the command that opts out sends nothing (S6).
+/// No request begins sooner after a session's start, so that a script whose first command opts out sends nothing (S6).
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
-/// A request begins when no event followed for so long, so that the events of a burst share a request …
+/// A request begins when no event followed for this long, so that the events of a script share a request …
 const BATCH_DELAY: Duration = Duration::from_millis(50);
-/// … or after this.
+/// … or after this. Both are choices: no user sees the delay.
 const MAX_BATCH_DELAY: Duration = Duration::from_millis(250);
 /// First and longest wait between two tries to store the opt-out of a VMS.
 const STORE_WAITS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(60)];
@@ -35,13 +34,12 @@ pub struct Sender {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    /// When the first request may begin.
     first_request: Instant,
 }
 
 struct State {
     proxy: ProxyChoice,
-    /// Where the service redirected to.
+    /// See [`Https::redirected`].
     redirected: Option<Url>,
     is_running: bool,
     has_work: bool,
@@ -56,7 +54,7 @@ impl Shared {
         self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits for the time of the first request, and until no event followed for a moment. Returns the proxy.
+    /// Waits for the time of the first request and for the batching delay. Returns the proxy.
     fn wait_for_batch(&self) -> ProxyChoice {
         let mut state = self.state();
         while let Some(left) = self.first_request.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
@@ -87,19 +85,18 @@ impl Shared {
 }
 
 impl Sender {
-    /// Prepares a sender; no thread starts before [`Sender::wake`].
+    /// No thread starts before [`Sender::wake`].
     pub fn new(delivery: Delivery, proxy: ProxyChoice) -> Self {
         let state = Mutex::new(State { proxy, redirected: None, is_running: false, has_work: false });
         let shared = Shared { state, wake: Condvar::new(), first_request: Instant::now() + FIRST_REQUEST };
         Self { delivery: Arc::new(delivery), shared: Arc::new(shared) }
     }
 
-    /// Returns what attempts work with.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
     }
 
-    /// Tells the thread that something changed; starts it if it does not run. Returns at once.
+    /// Signals the thread that there is work, and starts it if it does not run. Returns at once.
     pub fn wake(&self) {
         let mut state = self.shared.state();
         state.has_work = true;
@@ -108,15 +105,12 @@ impl Sender {
         } else if state.proxy != ProxyChoice::Awaited || self.delivery.consent.is_vms_opt_out_unstored() {
             let (delivery, shared) = (self.delivery.clone(), self.shared.clone());
             let thread = std::thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
-            // Without a thread the events stay on disk; the next call tries again.
+            // Without a thread the events stay on disk, and the next call tries again.
             state.is_running = thread.spawn(move || run(&delivery, &shared)).is_ok();
         }
     }
 
     /// Deletes pending events: the user opted out. If the thread runs, it finds nothing to wait for, and ends.
-    ///
-    /// # Errors
-    /// As for [`Delivery::purge`].
     pub fn purge(&self) -> Result<()> {
         let outcome = self.delivery.purge();
         let mut state = self.shared.state();
@@ -125,12 +119,11 @@ impl Sender {
         outcome
     }
 
-    /// Returns whether the thread runs at this moment.
     pub fn is_running(&self) -> bool {
         self.shared.state().is_running
     }
 
-    /// Takes the proxy that the host names, and sends what waited for it.
+    /// Sets the host program's proxy, and sends events that waited for it.
     pub fn set_proxy(&self, proxy: ProxyChoice) {
         self.shared.state().proxy = proxy;
         self.wake_if_pending();
@@ -152,7 +145,7 @@ fn run(delivery: &Arc<Delivery>, shared: &Shared) {
         let mut store_wait = STORE_WAITS[0];
         loop {
             if delivery.consent.is_vms_opt_out_unstored() && delivery.consent.store_vms_opt_out(LOCK_TIMEOUT).is_err() {
-                // Telemetry is off, so whatever woke the thread is no work; the wait would end at once for it.
+                // Telemetry is off, so there is nothing to send; the wait would end at once if this stayed set.
                 shared.state().has_work = false;
                 shared.sleep(store_wait);
                 store_wait = (store_wait * 2).min(STORE_WAITS[1]);
@@ -162,7 +155,7 @@ fn run(delivery: &Arc<Delivery>, shared: &Shared) {
             match attempt(delivery, shared, &mut service, proxy) {
                 Next::Idle if !delivery.consent.is_vms_opt_out_unstored() && shared.end() => return,
                 Next::Idle => {}
-                Next::At(time) => shared.sleep((time - Utc::now()).to_std().unwrap_or_default()),
+                Next::RetryAt(time) => shared.sleep((time - Utc::now()).to_std().unwrap_or_default()),
             }
         }
     }));
@@ -184,17 +177,17 @@ fn attempt(
         match proxy::find(endpoint, &proxy, delivery.consent.environment()) {
             Ok(found) => {
                 let consent = delivery.consent.clone();
-                let mut https = Https::new(endpoint.clone(), found, Gate::new(move || consent.permit()));
+                let mut https = Https::new(endpoint.clone(), found, Gate::new(move || consent.guard()));
                 https.redirected.clone_from(&shared.state().redirected);
                 *service = Some((proxy, https));
             }
-            Err(reason) => return delivery.explain(reason).unwrap_or(Next::Idle),
+            Err(reason) => return delivery.save_error(reason).unwrap_or(Next::Idle),
         }
     }
     let Some((_, https)) = service else {
         return Next::Idle;
     };
-    // What fails before the network is tried again at the next event.
+    // A failure before the network is retried at the next event.
     let next = delivery.attempt(https, Utc::now).unwrap_or(Next::Idle);
     shared.state().redirected.clone_from(&https.redirected);
     next

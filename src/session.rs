@@ -1,12 +1,12 @@
-//! The session of a process: consent, ids, spool and sender put together. What the C ABI offers, as safe methods.
+//! The session of a process: consent, ids, spool and sender together. Its methods are what the C ABI offers.
 //!
-//! An event takes one way: `Session::record` stores it in the spool after a first look at the consent, and then looks again. An
-//! opt-out is stored first, and pending events are deleted then. So an event that is stored meanwhile is deleted by one of the two.
-//! If the process dies in between, the event stays behind an opt-out that every sender reads; and opting in again deletes pending
-//! events before it is stored.
+//! Every event goes through `Session::record`. The caller checks consent, `record` stores the event in the spool and checks
+//! consent again. An opt-out is stored first, and then pending events are deleted. So an event that is stored at the same time is
+//! deleted by one of the two. If the process dies in between, the event remains, but every sender reads the opt-out; and opting in
+//! again deletes pending events first.
 //!
-//! The session's mutex guards a few values in memory and is never held over a file, a lock or the network, so that reading the
-//! state never waits for a change.
+//! The session's mutex guards a few values in memory. It is never held during an operation on a file, a lock or the network, so
+//! that reading the state never waits for a change.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,68 +29,61 @@ use crate::spool::Entry;
 use crate::vms::Counts;
 use crate::{identity, log, platform};
 
-/// What the host says about itself.
+/// What the host program passes about itself.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
-    /// ProductVersion of the module's assembly, or the host program's version.
+    /// ProductVersion of the module's assembly, or the version of the host program.
     pub assembly_version: String,
-    /// .NET's `RuntimeInformation.FrameworkDescription`; `None` if there is no framework.
+    /// .NET's `RuntimeInformation.FrameworkDescription`. `None`: there is no framework.
     pub framework_description: Option<String>,
-    /// .NET's `RuntimeInformation.OSDescription`; `None`: the library finds its own.
+    /// .NET's `RuntimeInformation.OSDescription`. `None`: the library asks the system.
     pub os_description: Option<String>,
-    /// Where events go if the environment names nothing; `None`: the built-in destination.
+    /// Where events go unless the environment names another destination. `None`: the built-in one.
     pub connection_string: Option<String>,
-    /// Whether the host will name the proxy with `set_config`; nothing is sent before.
+    /// Whether the host program will name the proxy with `set_config`. Nothing is sent before.
     pub names_proxy: bool,
 }
 
-/// What a VMS says about usage data (C7).
+/// The usage data option of a VMS (C7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageDataPolicy {
     /// It could not be read: nothing of this connection is sent.
     Unknown,
-    /// Allowed.
     On,
-    /// Forbidden: this opts the user out, now and later (C6).
+    /// This opts the user out, now and later (C6).
     Off,
-    /// The VMS does not have the option: treated as allowed.
+    /// The VMS does not have the option: as on.
     NotOffered,
 }
 
-/// The facts of a connection, as a host or the VMS's API says. What does not fit the list of fields is left out.
+/// From the host program or the VMS's API. A value that does not fit the closed list of fields is left out of the event.
 #[derive(Clone, Debug)]
-pub struct Connection {
-    /// The actual id of the site; it stays on this computer.
+pub struct ConnectionFacts {
+    /// The actual id of the site, which never leaves this computer: events have a random one.
     pub site: Uuid,
-    /// The kind of user.
     pub user_type: UserType,
-    /// Whether OAuth was used.
     pub is_oauth: Option<bool>,
-    /// Whether HTTPS is used.
     pub is_encrypted: Option<bool>,
-    /// Version of the VMS.
+    /// Of the VMS.
     pub product_version: Option<String>,
-    /// Product name of the VMS.
     pub product_name: Option<String>,
-    /// What the VMS says about usage data.
     pub policy: UsageDataPolicy,
-    /// The counts.
     pub counts: Counts,
 }
 
-/// What became of a call.
+/// What a call did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The event is on disk.
     Recorded,
-    /// Telemetry is off, or this connection sends nothing: nothing was recorded.
+    /// Nothing was recorded: telemetry is off, or this connection sends nothing.
     Off,
-    /// It is not known whether telemetry is off: nothing was recorded.
+    /// Nothing was recorded: it is not known whether telemetry is off.
     Unsure,
 }
 
 impl Outcome {
-    /// Returns what becomes of an event that is not recorded.
+    /// Returns the outcome of a call that records nothing.
     fn of(verdict: Verdict) -> Self {
         if verdict == Verdict::Unsure { Self::Unsure } else { Self::Off }
     }
@@ -99,17 +92,16 @@ impl Outcome {
 /// A change of the configuration; `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
-    /// Whether events are recorded and sent; stored for every later session of the user.
+    /// Stored for every later session of the user.
     pub telemetry: Option<bool>,
-    /// Whether events are written to the telemetry log; stored as well.
+    /// Stored as well.
     pub log: Option<bool>,
-    /// The proxy for this session; not stored.
+    /// For this session only.
     pub proxy: Option<ProxyChoice>,
-    /// Whether the host begins, or has ended, to change the configuration: no request begins meanwhile.
+    /// Whether the host program begins, or has ended, to change the configuration. See [`Consent::hold`].
     pub hold: Option<bool>,
 }
 
-/// The session of a process.
 pub struct Session {
     id: Uuid,
     facts: HostFacts,
@@ -118,18 +110,17 @@ pub struct Session {
     pub(crate) state: Mutex<State>,
 }
 
-/// What a session needs in order to work at all.
+/// The parts of a session that need the user's folders.
 struct Work {
     paths: Paths,
     consent: Arc<Consent>,
     sender: Sender,
 }
 
-/// What changes while the session runs.
 #[derive(Default)]
 pub(crate) struct State {
-    new_session: Announced,
-    /// The lasting ids that were needed so far, by their files.
+    new_session: SessionStart,
+    /// The ids that were read so far, by their files.
     ids: BTreeMap<PathBuf, Uuid>,
     pub(crate) connections: BTreeMap<u64, Open>,
     pub(crate) last_connection: u64,
@@ -139,19 +130,18 @@ pub(crate) struct State {
 
 /// Whether `NewSession` was recorded.
 #[derive(Default, PartialEq)]
-enum Announced {
+enum SessionStart {
     #[default]
-    No,
-    /// It is being recorded.
+    NotRecorded,
     InProgress,
     Recorded(Entry),
 }
 
 impl Session {
-    /// Creates the session; [`Session::started`] records its `NewSession`. No disk is touched.
+    /// Creates the session. [`Session::record_session_start`] records its `NewSession`. Touches no disk.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the host's own connection string cannot be used; there is no session then.
+    /// [`Error::Argument`] if the host program's connection string cannot be used.
     pub fn start(facts: HostFacts, environment: Environment, paths: Result<Paths>) -> Result<Self> {
         let own = facts.connection_string.as_deref().unwrap_or(BUILT_IN).parse::<Destination>();
         let own = own.map_err(|problem| Error::argument("connection_string", problem))?;
@@ -179,33 +169,32 @@ impl Session {
         self.work.as_ref().map_err(|reason| Error::Unusable(reason.clone()))
     }
 
-    /// Decides whether telemetry is on.
     pub(crate) fn verdict(&self) -> Verdict {
         self.work.as_ref().map_or(Verdict::Off, |work| work.consent.verdict())
     }
 
-    /// Keeps an error for the status.
-    fn keep<T>(&self, outcome: Result<T>) -> Result<T> {
+    /// Keeps an error for [`Session::failure`].
+    fn note_error<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.inspect_err(|error| self.state().failure = Some(error.to_string()))
     }
 
     /// Records `NewSession`, unless that was done or telemetry is not on.
-    fn announce(&self) -> Result<Outcome> {
+    fn try_record_session_start(&self) -> Result<Outcome> {
         let work = self.work()?;
         {
             let mut state = self.state();
-            if state.new_session != Announced::No {
+            if state.new_session != SessionStart::NotRecorded {
                 return Ok(Outcome::Recorded);
             }
-            state.new_session = Announced::InProgress;
+            state.new_session = SessionStart::InProgress;
         }
         let recorded = match work.consent.verdict() {
             Verdict::On => self.record(&self.new_session(work)),
             verdict => Ok((Outcome::of(verdict), None)),
         };
         self.state().new_session = match &recorded {
-            Ok((_, Some(entry))) => Announced::Recorded(entry.clone()),
-            _ => Announced::No,
+            Ok((_, Some(entry))) => SessionStart::Recorded(entry.clone()),
+            _ => SessionStart::NotRecorded,
         };
         recorded.map(|(outcome, _)| outcome)
     }
@@ -232,7 +221,7 @@ impl Session {
         Event { time: Utc::now(), version: self.version(), fields }
     }
 
-    /// Returns the id in a file, which is read once. If it cannot be stored, a random one is used for this session only (I5).
+    /// Returns the id in a file, which is read once. If an id cannot be stored, a random one is used for this session only (I5).
     fn lasting_id(&self, file: PathBuf) -> Uuid {
         if let Some(id) = self.state().ids.get(&file) {
             return *id;
@@ -241,38 +230,35 @@ impl Session {
             self.state().failure = Some(without_site(error).to_string());
             Uuid::new_v4()
         });
-        // Another thread may have been faster.
+        // Another thread may have read it first; both must use the same.
         *self.state().ids.entry(file).or_insert(id)
     }
 
-    /// Stores an event for the sender: the one way that every event takes.
     fn record(&self, event: &Event) -> Result<(Outcome, Option<Entry>)> {
         let Work { paths, consent, sender } = self.work()?;
         let delivery = sender.delivery();
         let stored = delivery.spool.put(event);
         let decisions = consent.decide();
         if decisions.telemetry.verdict == Verdict::Off {
-            // The user opted out meanwhile, and may have deleted the spool under the hands of this call.
+            // The user has just opted out, and the opt-out may have deleted pending events before this one was stored.
             let removed = stored.map_or(Ok(()), |entry| delivery.spool.remove(&entry));
-            return self.keep(removed).map(|()| (Outcome::Off, None));
+            return self.note_error(removed).map(|()| (Outcome::Off, None));
         }
         if stored.is_ok() && decisions.log.is_on() {
-            // A log that cannot be written costs only itself.
-            let _ = self.keep(log::append(paths.log_folder(), event, delivery.destination.key));
+            // A log that cannot be written does not fail the call (L3).
+            let _ = self.note_error(log::append(paths.log_folder(), event, delivery.destination.key));
         }
         match stored {
             Ok(_) => sender.wake(),
-            // Sending what is pending makes room on a full disk.
+            // Sending pending events makes room on a full disk.
             Err(_) => sender.wake_if_pending(),
         }
-        self.keep(stored).map(|entry| (Outcome::Recorded, Some(entry)))
+        self.note_error(stored).map(|entry| (Outcome::Recorded, Some(entry)))
     }
 
-    /// Notes a connection that the host made and records its `NewVmsSession`. Returns the number by which it is closed.
-    ///
-    /// # Errors
-    /// [`Error::TooManyConnections`]; [`Error::File`] if the event cannot be stored. There is no connection then.
-    pub fn connect(&self, connection: &Connection) -> Result<(u64, Outcome)> {
+    /// Records the `NewVmsSession` of a connection that the host program made. Returns the number by which it is closed. If the
+    /// event cannot be stored, there is no connection to close.
+    pub fn connect(&self, connection: &ConnectionFacts) -> Result<(u64, Outcome)> {
         let number = self.reserve()?;
         match self.report(number, connection, "the host does not say what it is") {
             Ok(outcome) => Ok((number, outcome)),
@@ -283,16 +269,16 @@ impl Session {
         }
     }
 
-    /// Records the `NewVmsSession` of an open connection. `why` says why its usage data option is unknown, if it is.
-    pub(crate) fn report(&self, number: u64, connection: &Connection, why: &str) -> Result<Outcome> {
-        // Without a folder telemetry is off, and the status says why (S3).
+    /// Records the `NewVmsSession` of an open connection. `why` is why its usage data option is unknown, if it is.
+    pub(crate) fn report(&self, number: u64, connection: &ConnectionFacts, why: &str) -> Result<Outcome> {
+        // Without a folder telemetry is off. That is no error of a connection (S3), and the status has the reason.
         let Ok(Work { paths, consent, sender }) = &self.work else {
             return Ok(Outcome::Off);
         };
         self.state().unreported = None;
         let verdict = consent.verdict();
         if connection.policy == UsageDataPolicy::Off && verdict != Verdict::Off {
-            self.obey_vms(consent, sender);
+            self.opt_out_by_vms(consent, sender);
             return Ok(Outcome::Off);
         }
         if verdict != Verdict::On {
@@ -304,8 +290,8 @@ impl Session {
             ));
             return Ok(Outcome::Off);
         }
-        // A session that began while telemetry was off, and that another process turned on.
-        let _ = self.announce();
+        // The session may have begun while telemetry was off, and another process may have turned it on since.
+        let _ = self.try_record_session_start();
         let site = self.lasting_id(paths.site_id(connection.site));
         let counts = connection.counts;
         let fields = NewVmsSession {
@@ -335,18 +321,15 @@ impl Session {
         Ok(outcome)
     }
 
-    /// Obeys a VMS that opts the user out. What cannot be stored now, the background thread stores as soon as it can.
-    fn obey_vms(&self, consent: &Consent, sender: &Sender) {
-        let obeyed = consent.obey_vms(|| sender.purge());
-        if self.keep(obeyed).is_err() {
+    /// Opts the user out because the VMS does. If that cannot be stored now, the background thread stores it later.
+    fn opt_out_by_vms(&self, consent: &Consent, sender: &Sender) {
+        let obeyed = consent.opt_out_by_vms(|| sender.purge());
+        if self.note_error(obeyed).is_err() {
             sender.wake();
         }
     }
 
-    /// Closes a connection and records its `CloseVmsSession`.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConnection`]; [`Error::File`] if the event cannot be stored, the connection is closed then too.
+    /// Closes a connection and records its `CloseVmsSession`. It is closed even if the event cannot be stored.
     pub fn disconnect(&self, number: u64) -> Result<Outcome> {
         let open = self.close(number)?;
         let Some(site) = open.site else {
@@ -368,14 +351,14 @@ impl Session {
         self.record(&self.event(Fields::CloseVmsSession(fields))).map(|(outcome, _)| outcome)
     }
 
-    /// Changes the configuration; a choice is in effect when this returns (C3, C4). Returns what the user should know.
+    /// Changes the configuration. A choice is in effect when this returns (C3, C4). Returns a warning for the user.
     ///
     /// # Errors
-    /// [`Error::Settings`], [`Error::File`] and [`Error::Policy`] if the choice cannot be stored: all is as it was.
-    /// [`Error::NotStored`]: an opt-out that is in effect for this session.
+    /// [`Error::NotStored`]: an opt-out is in effect for this session only. [`Error::Settings`], [`Error::Policy`]: nothing has
+    /// changed.
     pub fn set_config(&self, change: Change) -> Result<Option<String>> {
         let Work { consent, sender, .. } = match (&change.telemetry, &change.log, &self.work) {
-            // A proxy, or the announcement of a change, is for a session that works.
+            // A proxy and a hold mean nothing to a session that cannot work.
             (None, None, Err(_)) => return Ok(None),
             _ => self.work()?,
         };
@@ -395,24 +378,23 @@ impl Session {
         outcome
     }
 
-    /// Stores the user's choices.
     fn choose(&self, change: &Change, consent: &Consent, sender: &Sender) -> Result<Option<String>> {
         let warning = match (change.telemetry, change.log) {
             (Some(true), log) => {
                 consent.opt_in(log, || sender.purge())?;
-                self.announce()?;
+                self.try_record_session_start()?;
                 None
             }
             (Some(false), log) => {
-                // A NewSession that was never sent is recorded again when telemetry is on again (C4).
+                // A `NewSession` that was never sent is deleted now, and recorded again if telemetry is turned on again (C4).
                 let entry = match &self.state().new_session {
-                    Announced::Recorded(entry) => Some(entry.clone()),
+                    SessionStart::Recorded(entry) => Some(entry.clone()),
                     _ => None,
                 };
                 let is_pending = entry.is_some_and(|entry| sender.delivery().spool.path(&entry).exists());
                 let outcome = consent.opt_out(log, || sender.purge());
                 if is_pending {
-                    self.state().new_session = Announced::No;
+                    self.state().new_session = SessionStart::NotRecorded;
                 }
                 outcome?
             }
@@ -435,12 +417,11 @@ impl Session {
         }
     }
 
-    /// Decides anew whether telemetry and its log are on.
     pub fn decisions(&self) -> Decisions {
         match &self.work {
             Ok(work) => work.consent.decide(),
             Err(reason) => {
-                // An opt-out is a better reason than what does not work.
+                // To the user an opt-out is the better reason.
                 let out = self.environment.telemetry().filter(|(on, _)| !on).map(|(_, reason)| reason);
                 let telemetry = Decision::unusable(out.as_deref().unwrap_or(reason));
                 Decisions { log: telemetry.clone(), telemetry }
@@ -448,13 +429,12 @@ impl Session {
         }
     }
 
-    /// Counts the pending events of this session's destination.
+    /// Returns the number of pending events of this session's destination.
     pub fn pending(&self) -> usize {
         let entries = self.work.as_ref().map(|work| work.sender.delivery().spool.entries());
         entries.map_or(0, |entries| entries.map_or(0, |entries| entries.len()))
     }
 
-    /// Reads what is known of delivery.
     pub fn retry_state(&self) -> RetryState {
         self.work.as_ref().map(|work| work.sender.delivery().retry_state()).unwrap_or_default()
     }
@@ -469,29 +449,27 @@ impl Session {
         self.state().unreported.clone()
     }
 
-    /// Returns the paths that the session works with, if it has any.
     pub fn paths(&self) -> Option<&Paths> {
         self.work.as_ref().ok().map(|work| &work.paths)
     }
 
-    /// Returns whether the background thread runs at this moment.
+    /// Returns whether the background thread runs.
     pub fn is_sending(&self) -> bool {
         self.work.as_ref().is_ok_and(|work| work.sender.is_running())
     }
 
-    /// Records `NewSession`, unless that was done or somebody opted out; then nothing is touched (S5). Returns whether it is
-    /// recorded, and if it is not, why. An import never fails because of telemetry (S3): an error is kept for [`Session::failure`].
-    pub fn started(&self) -> Outcome {
-        self.announce().unwrap_or(Outcome::Off)
+    /// Records `NewSession`, unless that was done. With telemetry off it touches nothing (S5). An import never fails because of
+    /// telemetry (S3): an error is kept for [`Session::failure`].
+    pub fn record_session_start(&self) -> Outcome {
+        self.try_record_session_start().unwrap_or(Outcome::Off)
     }
 
-    /// Returns the random id of the session.
     pub fn id(&self) -> Uuid {
         self.id
     }
 }
 
-/// Names the kind of file in an error in place of the actual id of a site (E5).
+/// Removes the actual id of a site from an error, which the status shows and a user may publish (E5).
 fn without_site(error: Error) -> Error {
     match error {
         Error::File { doing, path, cause } if path.to_string_lossy().contains("site-") => {

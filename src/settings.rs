@@ -1,4 +1,4 @@
-//! The settings file `appsettings.user.json`, which belongs to MilestonePSTools as well (contract section 5).
+//! The settings file `appsettings.user.json`, which belongs to MilestonePSTools as well (F1 to F6).
 //!
 //! Reading accepts what .NET's configuration accepts: keys in any case, nested or flat (`"ApplicationInsights:Enabled"`), several
 //! times, comments, trailing commas, a byte order mark, Boolean values as strings. A change edits the text in place, so that what
@@ -17,9 +17,9 @@ use jsonc_parser::{CollectOptions, ParseOptions, Scanner, ScannerOptions, parse_
 use crate::error::{Error, Result};
 use crate::files::{self, LockMode};
 
-/// Largest settings file that is read, in bytes: far beyond any real one.
+/// In bytes: a choice, far beyond any real file, so that reading one is bounded.
 const SIZE_LIMIT: u64 = 1 << 20;
-/// Deepest nesting that is read: as deep as .NET's own reader goes. The parser would go deeper than a small stack is.
+/// As deep as .NET's own reader goes. The parser recurses, and would overflow the small stack of a background thread.
 const DEPTH_LIMIT: usize = 64;
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
@@ -29,41 +29,34 @@ const INCLUDE_IN_LOGS: &str = "IncludeInLogs";
 const DISABLED_BY: &str = "DisabledBy";
 const VMS_POLICY: &str = "VmsPolicy";
 
-/// What the user set; `None` if the user set nothing.
+/// What the user chose. `None`: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// `ApplicationInsights.Enabled`.
     pub telemetry: Option<bool>,
     /// `ApplicationInsights.DisabledBy` is `VmsPolicy`: a VMS opted out, not the user (C6). Goes with `telemetry`.
     pub by_policy: bool,
-    /// `ApplicationInsights.IncludeInLogs`.
     pub log: Option<bool>,
 }
 
 /// How a change takes the lock.
 #[derive(Clone, Copy)]
 pub struct Wait {
-    /// Until when it waits for other processes.
     pub stop: Instant,
-    /// What happens then.
     pub without_lock: WithoutLock,
 }
 
 /// What becomes of a change if the lock cannot be had.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum WithoutLock {
-    /// It is not made.
+    /// It fails.
     Refuse,
-    /// It is made if no other process changes the settings, even if one begins a request.
+    /// It is stored if no other process changes the settings, even if one begins a request.
     Share,
-    /// It is made.
+    /// It is stored.
     Store,
 }
 
-/// Reads the file; without one nothing is set.
-///
-/// # Errors
-/// [`Error::Settings`] if it is not what it should be, [`Error::File`] if it cannot be read.
+/// Reads the file. If there is none, nothing is set.
 pub fn read(path: &Path) -> Result<Settings> {
     match read_text(path)? {
         Some(text) => parse(&text).map_err(|problem| problem.at(path)),
@@ -71,13 +64,11 @@ pub fn read(path: &Path) -> Result<Settings> {
     }
 }
 
-/// Sets what `choice` names and leaves all else as it is, safe against other processes that do the same (F4). `first`
-/// runs under the lock, before the file is written, with what was set until now.
+/// Sets what `choice` names and leaves the rest as it is, safe against other processes that do the same (F4). `first` runs
+/// under the lock, before the file is written, with what was set until now; if it fails, nothing is written.
 ///
-/// An opt-out need not depend on the lock (C12): if it is stored without it, the lock's error is returned.
-///
-/// # Errors
-/// As for [`read`], what `first` returns, and [`Error::File`] if the file cannot be written; it is then as it was.
+/// An opt-out need not depend on the lock (C12): a process that hangs must not keep a user opted in. If it is stored without
+/// the lock, the lock's error is returned.
 pub fn change(
     path: &Path,
     lock: &Path,
@@ -120,7 +111,7 @@ fn decode(content: Vec<u8>) -> std::result::Result<String, Problem> {
     }
 }
 
-/// Reads the content of the machine policy's file (C13): whether it opts in or out. `None`: neither is clear.
+/// Reads whether the machine policy's file opts in or out (C13). `None`: that is not clear.
 pub fn parse_policy(content: Vec<u8>) -> Option<bool> {
     let text = decode(content).ok()?;
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
@@ -193,13 +184,13 @@ fn parse(text: &str) -> std::result::Result<Settings, Problem> {
     let is_policy =
         |value: &&Value<'_>| matches!(value, Value::StringLit(text) if text.value.eq_ignore_ascii_case(VMS_POLICY));
     Ok(Settings {
-        telemetry: fold(&values(&root, ENABLED), None),
+        telemetry: fold(&values(&root, ENABLED)),
         by_policy: values(&root, DISABLED_BY).iter().any(is_policy),
-        log: fold(&values(&root, INCLUDE_IN_LOGS), None),
+        log: fold(&values(&root, INCLUDE_IN_LOGS)),
     })
 }
 
-/// Refuses a text that is nested too deeply. What else is wrong with it the parser says, which gets no further than this.
+/// Refuses a text that is nested too deeply. The parser reports everything else.
 fn check_depth(text: &str) -> std::result::Result<(), Problem> {
     let mut scanner = Scanner::new(text, &ScannerOptions::default());
     let mut depth = 0_usize;
@@ -236,9 +227,9 @@ fn flat(key: &str) -> String {
     format!("{SECTION}:{key}")
 }
 
-/// Reads a Boolean value. One "false" wins over a "true" in another place, and what is neither counts as "false".
-fn fold(values: &[&Value<'_>], before: Option<bool>) -> Option<bool> {
-    values.iter().fold(before, |before, value| {
+/// Reads a Boolean value that may be in several places. Any opt-out wins, and what is neither true nor false counts as one.
+fn fold(values: &[&Value<'_>]) -> Option<bool> {
+    values.iter().fold(None, |before, value| {
         let now = match value {
             Value::BooleanLit(flag) => flag.value,
             Value::StringLit(text) => parse_flag(&text.value) == Some(true),
@@ -249,7 +240,7 @@ fn fold(values: &[&Value<'_>], before: Option<bool>) -> Option<bool> {
     })
 }
 
-/// Reads a Boolean value as people write it; `None` if it is neither true nor false.
+/// Reads a Boolean value as users write it. `None`: it is neither true nor false.
 pub(crate) fn parse_flag(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
@@ -258,8 +249,8 @@ pub(crate) fn parse_flag(text: &str) -> Option<bool> {
     }
 }
 
-/// Returns the text with the change in it; `None` stands for a file that does not exist yet. A value is changed in each place
-/// that has it, and added to our section if none has (C11).
+/// Makes the change in the text. `None`: the file does not exist yet. A value is changed in each place that has it, because
+/// one opt-out that is left would win (C11); if none has it, it is added to our section.
 fn edit(text: Option<&str>, choice: Settings) -> std::result::Result<String, Problem> {
     let text = text.unwrap_or("{}\n");
     let before = parse(text)?;

@@ -1,4 +1,4 @@
-//! Pending events on disk: a folder for each destination, with one file for each event (contract section 7).
+//! Pending events on disk: a folder for each destination, with one file for each event (D1 to D3).
 //!
 //! A file's name has all that is needed to keep order and limits without opening it, and names the format of its content:
 //! `<microseconds since 1970>-<random id>-<bytes>.v1.json`. Events in another format belong to another version of the library;
@@ -12,7 +12,7 @@
 //! 3. A process ends while its request is in flight, or before the sent events are deleted. Whether the service accepted them is
 //!    not known: that batch, and no other, is sent once more. A session's first request begins a second after its start, so a
 //!    short script hardly ever begins one.
-//! 4. Two processes send at once: they do not. A sender holds the destination's `sender.lock`, which the operating system
+//! 4. Two processes want to send at once: one waits. A sender holds the destination's `sender.lock`, which the operating system
 //!    releases when the process ends.
 //! 5. Two processes make room at once: both delete the oldest; deleting what is gone is no failure.
 //! 6. A file was changed or damaged: it has another length than its name says, or is no JSON, and is deleted. One that the system
@@ -23,7 +23,8 @@
 //! 9. The disk is full or read-only: the call says so and nothing is recorded; the host goes on. From a full disk pending events
 //!    are sent, which makes room; from a read-only one they are not, as they could not be deleted afterwards.
 //!
-//! Events are not flushed to the disk: a flush costs milliseconds on the path of an import. A power failure may lose the last ones.
+//! Events are not flushed to the disk: a flush costs milliseconds on the path of an import. A power failure may lose the last
+//! ones, which is accepted (D2).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,21 +36,24 @@ use crate::event::Event;
 use crate::{files, platform};
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Most pending events of a destination (D2).
+// The limits of a destination are choices (D2): what a computer without a network may keep on disk.
+/// Pending events.
 pub const EVENT_LIMIT: usize = 500;
-/// Most bytes of a destination's pending events (D2).
+/// Bytes of all pending events: 2 KiB for each on average.
 pub const BYTE_LIMIT: u64 = 1 << 20;
-/// Longest wait of an event (D2).
+/// Age of a pending event.
 pub const AGE_LIMIT: TimeDelta = TimeDelta::days(90);
-/// Largest event (E6).
+/// Largest event, which the limits of its values keep it below (E6).
 const EVENT_BYTES: usize = 4_096;
-/// Room is made at a session's first event and then at every 32nd, so that recording costs the same whatever is pending.
+/// Room is made at a session's first event and then at every 32nd: listing the folder for each would make recording slower, the
+/// more is pending (D11).
 const MAKES_ROOM_EVERY: u32 = 32;
-/// A file that is shorter than its name says is being written, unless it is older than this.
+/// A file that is shorter than its name says is being written, unless it is older than this: a choice, thousands of times what
+/// writing 4 KiB takes.
 const WRITING_TIME: Duration = Duration::from_secs(60);
-/// The file beside the events that has the retry state of their destination.
+/// The file beside the events with the retry state of their destination.
 pub const RETRY_STATE: &str = "retry.json";
-/// The format of the content, as the end of a name.
+/// The end of a name: the format of the content.
 const FORMAT: &str = ".v1.json";
 
 /// The pending events of one destination.
@@ -59,7 +63,7 @@ pub struct Spool {
     stored: AtomicU32,
 }
 
-/// A pending event, known by its file's name.
+/// A pending event, as its file's name describes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     name: String,
@@ -75,7 +79,7 @@ impl Entry {
         Self { name, microseconds, bytes, is_known: true }
     }
 
-    /// Reads a file's name; `None` if it is not one of ours.
+    /// Reads a file's name. `None`: it is not one of ours.
     fn parse(name: String) -> Option<Self> {
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         let (stem, format) = name.strip_suffix(".json")?.rsplit_once(".v")?;
@@ -97,22 +101,20 @@ impl Entry {
 }
 
 impl Spool {
-    /// Names the folder; touches no disk.
+    /// Touches no disk.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, stored: AtomicU32::new(0) }
     }
 
-    /// The folder of pending events.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The path of a pending event.
     pub fn path(&self, entry: &Entry) -> PathBuf {
         self.folder.join(&entry.name)
     }
 
-    /// Stores an event: when this returns, the death of the process cannot lose it any more (D1).
+    /// Stores an event. It survives the end of the process as soon as this returns (D1).
     ///
     /// # Errors
     /// [`Error::File`]; then nothing was stored.
@@ -155,10 +157,7 @@ impl Spool {
         if count <= EVENT_LIMIT && total <= BYTE_LIMIT { Ok(()) } else { outcome }
     }
 
-    /// Lists the pending events, oldest first. Without the folder there are none.
-    ///
-    /// # Errors
-    /// [`Error::File`].
+    /// Lists the pending events that this version can read, oldest first.
     pub fn entries(&self) -> Result<Vec<Entry>> {
         Ok(self.all()?.into_iter().filter(|entry| entry.is_known).collect())
     }
@@ -170,11 +169,8 @@ impl Spool {
         Ok(entries)
     }
 
-    /// Reads a pending event; `None` if it is gone, being written, damaged, not in the closed list of fields or too old. Damaged
-    /// and too old ones are deleted.
-    ///
-    /// # Errors
-    /// [`Error::File`].
+    /// Reads a pending event. `None`: it is gone, being written, damaged, not in the closed list of fields or too old. Damaged and
+    /// too old ones are deleted.
     pub fn read(&self, entry: &Entry, now: DateTime<Utc>) -> Result<Option<Event>> {
         let is_of_system = |error: &Error| matches!(error, Error::File { cause, .. } if cause.raw_os_error().is_some());
         let content = match files::read(&self.path(entry), entry.bytes) {
@@ -183,7 +179,7 @@ impl Spool {
                 return Ok(None);
             }
             Ok(Some(content)) if content.len() as u64 == entry.bytes => content,
-            // What the system does not let us read at the moment is not damaged.
+            // What the system does not let us read now is not damaged.
             Err(error) if is_of_system(&error) => return Err(error),
             _ => Vec::new(),
         };
@@ -200,10 +196,6 @@ impl Spool {
         created.is_ok_and(|created| created.elapsed().is_ok_and(|age| age < WRITING_TIME))
     }
 
-    /// Deletes an event that was sent or refused for good.
-    ///
-    /// # Errors
-    /// [`Error::File`].
     pub fn remove(&self, entry: &Entry) -> Result<()> {
         files::remove(&self.path(entry))
     }

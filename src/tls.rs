@@ -1,4 +1,4 @@
-//! TLS with the operating system's trust store: the one place that knows which kind there is.
+//! TLS with the operating system's trust store.
 //!
 //! On Windows that is Schannel, which follows the machine's policy, trust and revocation settings; elsewhere rustls with
 //! ring, which checks against the platform's store. Both are connectors of ours and not those of ureq, so that a refused
@@ -27,7 +27,7 @@ pub const STACK: usize = 512 * 1024;
 pub struct TlsConnector(system::Settings);
 
 impl TlsConnector {
-    /// Prepares for connections; reads nothing. `skips_check`: any certificate is accepted.
+    /// Reads nothing. `skips_check`: accept any certificate.
     pub fn new(skips_check: bool) -> Self {
         Self(system::Settings::new(skips_check))
     }
@@ -62,7 +62,6 @@ impl<In: Transport> Connector<In> for TlsConnector {
     }
 }
 
-/// An encrypted connection.
 pub struct Encrypted {
     buffers: LazyBuffers,
     stream: Stream,
@@ -102,7 +101,6 @@ impl Transport for Encrypted {
     }
 }
 
-/// Why a certificate was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
     Untrusted,
@@ -114,7 +112,6 @@ enum Why {
     Unacceptable,
 }
 
-/// Describes a certificate that was refused.
 fn refused(why: Why, der: &[u8], sha256: &[u8]) -> Description {
     const REFUSED: &str = "the server's certificate was refused";
     let Some(Certificate { subject, issuer, names, not_before, not_after }) = Certificate::read(der) else {
@@ -122,7 +119,7 @@ fn refused(why: Why, der: &[u8], sha256: &[u8]) -> Description {
     };
     let [first, last] = [not_before, not_after].map(|time| time.format("%Y-%m-%d"));
     let why = match why {
-        // WebPKI takes no certificate of an authority for that of a server.
+        // WebPKI does not accept an authority's certificate as that of a server, so a self-signed one ends here.
         Why::Unacceptable if subject == issuer => "this computer does not trust its issuer",
         Why::Untrusted => "this computer does not trust its issuer",
         Why::Dates if not_before > Utc::now() => &format!("it is not valid before {first}"),

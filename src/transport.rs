@@ -1,4 +1,4 @@
-//! One request to Application Insights, with its redirections. What the response means is in [`crate::verdict`].
+//! One request to Application Insights, with its redirections. What the response means is in [`crate::response`].
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use ureq::{Agent, Error, Proxy};
 use url::Url;
 
 use crate::destination::is_loopback;
-use crate::gate::{Closed, Gate};
+use crate::gate::{Gate, NoConsent};
 use crate::http::{self, Settings};
-use crate::verdict::Response;
+use crate::response::Response;
 
-/// Longest time to reach the server (D4).
+/// To reach the server (D4).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest time for a request with all its redirections (D4).
+/// For a request with all its redirections (D4).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest partial response that is read: 100 refused items make about 12 KB.
 const PARTIAL_RESPONSE_LIMIT: u64 = 256 * 1024;
@@ -24,11 +24,11 @@ const PARTIAL_RESPONSE_LIMIT: u64 = 256 * 1024;
 const RESPONSE_LIMIT: u64 = 16 * 1024;
 /// Size of a connection's buffers: requests and responses are small, and so is the memory they take.
 const BUFFER_SIZE: usize = 16 * 1024;
-/// Most redirections that are followed for one request (D4).
+/// For one request (D4): more than the service needs, and a bound for a loop.
 const REDIRECTION_LIMIT: usize = 5;
 
 /// The service's own domains, for each of its clouds. Events may be redirected within a cloud, such as from the global endpoint to
-/// a regional one. Any other domain would hand key and events to a third party.
+/// a regional one. A redirect to any other domain would send the events to a third party, or to another jurisdiction.
 const CLOUDS: [&[&str]; 3] = [
     &[".applicationinsights.azure.com", ".services.visualstudio.com"],
     &[".applicationinsights.azure.us", ".applicationinsights.us"],
@@ -38,18 +38,15 @@ const CLOUDS: [&[&str]; 3] = [
 /// Why there is no response.
 #[derive(Debug)]
 pub enum NoResponse {
-    /// The gate was closed: nothing was sent, or not all of it.
-    Closed(Closed),
-    /// The network, the proxy or the server failed. Names no host.
+    /// Nothing was sent, or not all of it.
+    NoConsent(NoConsent),
+    /// The network, the proxy or the server failed. Contains no host name.
     Failed(String),
 }
 
-/// Posts events. Tests replace it.
+/// The network, which tests replace.
 pub trait PostEvents {
-    /// Posts envelopes, a line each.
-    ///
-    /// # Errors
-    /// [`NoResponse`]
+    /// Posts envelopes, one per line.
     fn post(&mut self, body: &[u8]) -> Result<Response, NoResponse>;
 }
 
@@ -59,12 +56,12 @@ pub struct Https {
     gate: Arc<Gate>,
     has_proxy: bool,
     endpoint: Url,
-    /// Where the service redirected to, once that address has accepted events; remembered for the session.
+    /// Where the service redirected to, once that address has accepted events. Used for the rest of the session.
     pub redirected: Option<Url>,
 }
 
 impl Https {
-    /// Prepares requests to an endpoint; touches no network. `gate` is asked before any byte goes out.
+    /// Touches no network. `gate` checks consent before any byte is sent.
     pub fn new(endpoint: Url, proxy: Option<Proxy>, gate: Arc<Gate>) -> Self {
         let has_proxy = proxy.is_some();
         let agent = http::agent(Settings {
@@ -99,7 +96,7 @@ impl Https {
 impl PostEvents for Https {
     fn post(&mut self, body: &[u8]) -> Result<Response, NoResponse> {
         let (body, stop) = (gzip(body), Instant::now() + REQUEST_TIMEOUT);
-        // Forgotten unless it accepts events once more.
+        // Dropped unless it accepts events again: an address that stopped working must not be tried for ever.
         let mut to = self.redirected.take().unwrap_or_else(|| self.endpoint.clone());
         let mut response = Response::default();
         for _ in 0..=REDIRECTION_LIMIT {
@@ -121,8 +118,8 @@ impl Https {
     fn describe(&self, error: Error) -> NoResponse {
         let reason = http::describe(&error, self.has_proxy).reason;
         match error {
-            Error::Other(other) => match other.downcast::<Closed>() {
-                Ok(closed) => NoResponse::Closed(*closed),
+            Error::Other(other) => match other.downcast::<NoConsent>() {
+                Ok(closed) => NoResponse::NoConsent(*closed),
                 Err(_) => NoResponse::Failed(reason),
             },
             _ => NoResponse::Failed(reason),
@@ -133,7 +130,7 @@ impl Https {
 /// Compresses a body: requests become about four times smaller.
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    // Writing into memory cannot fail.
+    // Writing to memory cannot fail.
     let _ = encoder.write_all(body);
     encoder.finish().unwrap_or_default()
 }

@@ -5,7 +5,7 @@
     Author                 = 'vms-telemetry contributors'
     CompanyName            = 'vms-telemetry contributors'
     Copyright              = '(c) vms-telemetry contributors. Apache-2.0.'
-    Description            = 'Connects to a Milestone XProtect VMS and reports anonymous usage data, unless somebody says no. See about_VmsTelemetry.'
+    Description            = 'Connects to a Milestone XProtect VMS. Sends usage telemetry to Milestone, on by default. To opt out: Set-VmsModuleConfig -EnableTelemetry $false. See about_VmsTelemetry.'
     PowerShellVersion      = '5.1'
     DotNetFrameworkVersion = '4.7.2'
     CompatiblePSEditions   = @('Desktop', 'Core')

@@ -1,15 +1,15 @@
-//! What differs between operating systems, one file a system, all with the same functions.
+//! What differs between operating systems: one file for each, with the same functions.
 //!
 //! - `local_app_data` and `log_root`: the folders that everything else is in;
-//! - `machine_policy`: what the administrator of this computer says (C13), and `MACHINE_POLICY`, where it is;
+//! - `machine_policy`: the opt-out of the administrator of this computer (C13), and `MACHINE_POLICY`, where it is;
 //! - `processor_count`: logical processors that this process may use;
-//! - `private_bytes`: what .NET's `Process.PrivateMemorySize64` says (E1);
-//! - `create_private_folder`, `private_file`: a folder and a file that are for the current user only (I1);
+//! - `private_bytes`: the same as .NET's `Process.PrivateMemorySize64` (E1);
+//! - `create_private_folder`, `private_file`: a folder and a file for the current user only (I1);
 //! - `file_names`: the plain files of a folder;
-//! - `copy_rights`: new content that takes the place of another program's file has its rights (F6);
+//! - `copy_rights`: owner, mode and access control list of a file that is replaced (F6);
 //! - `create_log_folder`, `open_own_log`: the telemetry log, in a folder that users may share (L3);
-//! - `is_momentary`: whether a failed file operation is worth another try at once;
-//! - `stay_loaded`: the library stays in the process, so that its thread never loses its code.
+//! - `is_transient`: whether a failed file operation may succeed if it is retried at once;
+//! - `stay_loaded`: keeps the library in the process, as unloading it would remove the code of its running thread.
 
 #[cfg(unix)]
 mod unix;

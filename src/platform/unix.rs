@@ -16,7 +16,7 @@ use crate::{files, settings};
 /// Where the administrator of this computer can turn telemetry off.
 pub const MACHINE_POLICY: &str = "/etc/milestone/milestonepstools.json, EnableTelemetry";
 const MACHINE_POLICY_FILE: &str = "/etc/milestone/milestonepstools.json";
-/// Largest policy that is read, in bytes.
+/// In bytes: a choice, far beyond any real policy.
 const MACHINE_POLICY_LIMIT: u64 = 64 * 1024;
 /// More than `/proc/self/status` ever has, so that one read is enough.
 const STATUS_LIMIT: usize = 8 * 1024;
@@ -31,10 +31,6 @@ pub fn log_root(environment: &Environment) -> Option<PathBuf> {
     environment.state_home().or_else(|| Some(environment.home()?.join(".local/state")))
 }
 
-/// Reads what the administrator of this computer says.
-///
-/// # Errors
-/// [`crate::error::Error::File`] if it cannot be read.
 pub fn machine_policy() -> Result<MachinePolicy> {
     let content = files::read(Path::new(MACHINE_POLICY_FILE), MACHINE_POLICY_LIMIT)?;
     Ok(match content.map(settings::parse_policy) {
@@ -44,7 +40,6 @@ pub fn machine_policy() -> Result<MachinePolicy> {
     })
 }
 
-/// Counts the logical processors that this process may use.
 pub fn processor_count() -> Option<u32> {
     #[cfg(target_os = "linux")]
     return rustix::thread::sched_getaffinity(None).ok().map(|set| set.count());
@@ -66,9 +61,6 @@ pub fn private_bytes() -> Option<u64> {
 }
 
 /// Creates a folder and its parents, for the current user only.
-///
-/// # Errors
-/// What the operating system says; an existing folder is none.
 pub fn create_private_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -80,11 +72,8 @@ pub fn private_file() -> OpenOptions {
     options
 }
 
-/// Gives `to`, which will be put in place of `from`, its owner, group, mode and access control list. If the group cannot be kept
-/// (the user is not in it), no other group gets its rights.
-///
-/// # Errors
-/// What the operating system says.
+/// Copies owner, group, mode and access control list of `from` to `to`, which will replace it. If the group cannot be kept (the
+/// user is not in it), the file's new group gets no rights.
 pub fn copy_rights(from: &Path, old: &Metadata, to: &NamedTempFile) -> io::Result<()> {
     let to = to.as_file();
     let owner = (to.metadata()?.uid() != old.uid()).then_some(old.uid());
@@ -114,9 +103,6 @@ fn copy_access_control_list(_: &Path, _: &File) -> io::Result<()> {
 }
 
 /// Lists the names of a folder's plain files, with fewer calls of the system than the standard library makes.
-///
-/// # Errors
-/// What the operating system says.
 pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
     use rustix::fs::{Dir, FileType, Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -137,9 +123,6 @@ pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Creates the folder of the telemetry log: for the current user only, as it is in the user's own profile.
-///
-/// # Errors
-/// What the operating system says; an existing folder is none.
 pub fn create_log_folder(folder: &Path) -> io::Result<()> {
     create_private_folder(folder)
 }
@@ -163,7 +146,7 @@ pub fn open_own_log(path: &Path) -> io::Result<File> {
 /// Keeps the library in the process: the linker's `-z nodelete` does that (see `build.rs`).
 pub fn stay_loaded() {}
 
-/// Tells whether the same operation may well succeed in a moment: never, here.
-pub fn is_momentary(_error: &io::Error) -> bool {
+/// Unix has no sharing violations.
+pub fn is_transient(_error: &io::Error) -> bool {
     false
 }

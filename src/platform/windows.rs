@@ -58,10 +58,7 @@ fn absolute(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-/// Reads what the administrator of this computer says: a DWORD, 1 for yes and 0 for no.
-///
-/// # Errors
-/// [`Error::File`] if it cannot be read.
+/// Reads the policy: a DWORD, 0 for an opt-out and 1 for none.
 pub fn machine_policy() -> Result<MachinePolicy> {
     let wide = |text: &str| -> Vec<u16> { OsStr::new(text).encode_wide().chain([0]).collect() };
     let (key, name) = (wide(r"SOFTWARE\Policies\Milestone\MilestonePSTools"), wide("EnableTelemetry"));
@@ -88,7 +85,6 @@ pub fn machine_policy() -> Result<MachinePolicy> {
     }
 }
 
-/// Counts the logical processors that this process may use.
 pub fn processor_count() -> Option<u32> {
     std::thread::available_parallelism().ok().and_then(|count| count.get().try_into().ok())
 }
@@ -107,18 +103,12 @@ pub fn private_bytes() -> Option<u64> {
 }
 
 /// Creates a folder and its parents. It inherits the rights of `%LOCALAPPDATA%`: the user, the system and administrators.
-///
-/// # Errors
-/// What the operating system says; an existing folder is none.
 pub fn create_private_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 
-/// Gives `to`, which will be put in place of `from`, its access control list and its attributes. It is not done with
-/// `ReplaceFileW`: while that works there is a moment without a file, which another process would take for "no choice".
-///
-/// # Errors
-/// What the operating system says.
+/// Copies the access control list and the attributes of `from` to `to`, which will replace it. `ReplaceFileW` would do both, but
+/// for a short time there is no file, which another process would take for "nobody has opted out".
 pub fn copy_rights(from: &Path, old: &Metadata, to: &NamedTempFile) -> io::Result<()> {
     match copy_access_control_list(from, to.path()) {
         // The file system has none.
@@ -207,9 +197,6 @@ pub fn private_file() -> OpenOptions {
 }
 
 /// Lists the names of a folder's plain files.
-///
-/// # Errors
-/// What the operating system says.
 pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
     let files = fs::read_dir(folder)?.flatten().filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
     Ok(files.filter_map(|file| file.file_name().into_string().ok()).collect())
@@ -217,9 +204,6 @@ pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
 
 /// Creates the folder of the telemetry log, which all users share: with the rights of `C:\ProgramData`, where everyone may
 /// create files and change his own.
-///
-/// # Errors
-/// What the operating system says; an existing folder is none.
 pub fn create_log_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
@@ -260,7 +244,7 @@ fn is_own(file: &File) -> io::Result<bool> {
         return Ok(true);
     }
     let mut member = 0;
-    // SAFETY: no token means the thread's own; the owner lies in the descriptor, which is alive; the result is ours.
+    // SAFETY: no token means the thread's own; the owner is in the descriptor, which is alive; the result is ours.
     succeeded(unsafe { CheckTokenMembership(null_mut(), owner, &raw mut member) })?;
     Ok(member != 0)
 }
@@ -295,8 +279,8 @@ unsafe fn is_current_user(id: PSID) -> io::Result<bool> {
     Ok(unsafe { EqualSid(user.User.Sid, id) } != 0)
 }
 
-/// Returns whether the same operation may well succeed in a moment: a reader or a virus scanner holds the file.
-pub fn is_momentary(error: &io::Error) -> bool {
+/// Returns whether a retry may succeed: a reader or a virus scanner has the file open.
+pub fn is_transient(error: &io::Error) -> bool {
     has_code(error, &[ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION])
 }
 
@@ -304,7 +288,7 @@ pub fn is_momentary(error: &io::Error) -> bool {
 pub fn stay_loaded() {
     let mut module = null_mut();
     let inside: *const u16 = (stay_loaded as fn() as *const c_void).cast();
-    // SAFETY: the address lies in this module, and the handle is ours to be written to.
+    // SAFETY: the address is in this module, and the handle is ours to be written to.
     let _ = unsafe {
         GetModuleHandleExW(
             GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,

@@ -8,36 +8,30 @@ use url::Url;
 
 use crate::http::parse_url;
 
-/// Scheme, host and port of a server: all that is ever taken from an address.
+/// Scheme, host and port of a server. Nothing else of an address is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(Url);
 
 impl Origin {
-    /// Reads where an address such as `https://vms.example:8443/some/where` points to.
-    ///
-    /// # Errors
-    /// What is wrong with it.
+    /// Reads an address such as `https://vms.example:8443/some/where`.
     pub fn of(address: &str) -> Result<Self, &'static str> {
         parse_url(address).map(|url| Self(url.join("/").unwrap_or(url)))
     }
 
-    /// Whether the connection is encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// Whether both are the same computer by name, whatever scheme and port.
+    /// Returns whether both have the same host name, whatever scheme and port.
     pub fn is_same_host(&self, other: &Self) -> bool {
         self.0.host() == other.0.host()
     }
 
-    /// Returns the same server over plain HTTP.
     pub(super) fn as_plain(&self) -> Option<Self> {
         let mut url = self.0.clone();
         url.set_scheme("http").ok().map(|()| Self(url))
     }
 
-    /// Returns the host, without its port.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
@@ -57,7 +51,6 @@ impl fmt::Display for Origin {
 /// An address as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Where it points to.
     pub origin: Origin,
     /// Whether it is a bare name, without a scheme: then HTTPS is meant (P6).
     pub is_bare: bool,
@@ -66,7 +59,7 @@ pub struct Address {
 impl FromStr for Address {
     type Err = &'static str;
 
-    /// Reads `https://host`, `http://host:port` or a bare host name. A path is ignored: people copy it along.
+    /// Reads `https://host`, `http://host:port` or a bare host name. A path is ignored: users copy it along.
     fn from_str(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         let is_bare = !text.contains("://");
@@ -81,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p3_p6_f7_f13_addresses_as_people_type_them() {
+    fn p3_p6_addresses_as_people_type_them() {
         let table = [
             ("https://vms.example", "https://vms.example", false),
             (" HTTPS://VMS.example/ ", "https://vms.example", false),
@@ -105,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn p3_f8_what_is_no_address_is_refused_with_the_reason() {
+    fn p3_what_is_no_address_is_refused_with_the_reason() {
         let table = [
             ("", "host name"),
             (" ", "host name"),

@@ -12,11 +12,10 @@ use super::address::Origin;
 use super::failure::{Failure, FailureKind};
 use crate::http::{Settings, agent};
 
-/// Longest time to reach the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest document that is read as a whole.
+/// Bytes of a document that is read as a whole: a choice. Discovery document and tokens have a few thousand.
 const DOCUMENT_LIMIT: u64 = 64 * 1024;
-/// Longest part of a list that one response may bring: 1,000 cameras make about 1.5 MB.
+/// Bytes of a list in one response: a choice. 1,000 cameras have about 1.5 MB, and some servers send all at once.
 const LIST_LIMIT: u64 = 32 << 20;
 /// What some servers begin a document with.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -36,7 +35,7 @@ impl Cancel {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends it: no credential is sent afterwards, and a connection that waits for the server is closed.
+    /// No credential is sent afterwards, and a connection that waits for the server is closed.
     pub fn cancel(&self) {
         let mut attempt = self.attempt();
         attempt.is_cancelled = true;
@@ -45,29 +44,25 @@ impl Cancel {
         }
     }
 
-    /// Returns whether it was ended.
     pub fn is_cancelled(&self) -> bool {
         self.attempt().is_cancelled
     }
 
-    /// Names the agent that is at work from now on.
+    /// Sets the agent whose connections are to be closed.
     fn watch(&self, agent: &Agent) {
         let mut attempt = self.attempt();
         if attempt.is_cancelled { agent.clone().shutdown() } else { attempt.agent = Some(agent.clone()) }
     }
 }
 
-/// A response, as far as it was read.
-pub(super) struct Answer {
-    /// HTTP status.
+/// A response whose body is still to be read.
+pub(super) struct Response {
     pub(super) status: u16,
-    /// Where the server points to.
     pub(super) location: Option<String>,
     body: ureq::Body,
 }
 
-impl Answer {
-    /// Reads the body as a whole.
+impl Response {
     pub(super) fn document(&mut self, from: &Http) -> Result<Zeroizing<Vec<u8>>, Failure> {
         // With its final size from the start, so that no copy of a token is left in freed memory.
         let mut content = Zeroizing::new(Vec::with_capacity(DOCUMENT_LIMIT as usize + 32));
@@ -95,18 +90,16 @@ impl Answer {
 pub(super) struct Http {
     agent: Agent,
     cancel: Cancel,
-    /// The server.
     pub(super) origin: Origin,
 }
 
 impl Http {
-    /// Prepares for requests; touches no network.
+    /// Touches no network.
     pub(super) fn new(origin: Origin, skips_certificate_check: bool, cancel: &Cancel) -> Self {
         let agent = agent(Settings {
             connect_timeout: CONNECT_TIMEOUT,
             buffer_size: 64 * 1024,
             idle_connections: 1,
-            // A management server is a computer of the site's own network.
             proxy: None,
             skips_certificate_check,
             gate: None,
@@ -115,36 +108,34 @@ impl Http {
         Self { agent, cancel: cancel.clone(), origin }
     }
 
-    /// Asks for a path, with the token if there is one.
-    pub(super) fn get(&self, path: &str, token: Option<&str>, until: Instant) -> Result<Answer, Failure> {
+    pub(super) fn get(&self, path: &str, token: Option<&str>, until: Instant) -> Result<Response, Failure> {
         let mut request = self.agent.get(format!("{}{path}", self.origin));
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {token}"));
             let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| {
-                self.failure(FailureKind::LogonRefused, "the access token has characters that no token has")
+                self.failure(FailureKind::LogonRefused, "the access token contains characters that are not allowed")
             })?;
             bearer.set_sensitive(true);
             request = request.header(AUTHORIZATION, bearer);
         }
         let sent = self.limited(request, until)?.call();
-        self.answer(sent)
+        self.response(sent)
     }
 
-    /// Posts a form.
-    pub(super) fn post(&self, path: &str, form: &str, until: Instant) -> Result<Answer, Failure> {
+    pub(super) fn post(&self, path: &str, form: &str, until: Instant) -> Result<Response, Failure> {
         let request = self.agent.post(format!("{}{path}", self.origin));
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         let sent = self.limited(request, until)?.send(form);
-        self.answer(sent)
+        self.response(sent)
     }
 
-    fn answer(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, Failure> {
+    fn response(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Response, Failure> {
         let (head, body) = sent.map_err(|error| self.failed(&error))?.into_parts();
         let location = head.headers.get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status: head.status.as_u16(), location, body })
+        Ok(Response { status: head.status.as_u16(), location, body })
     }
 
-    /// Limits a request to the time that is left, and its connection to half of that, so that there is time for another.
+    /// Limits a request to the time that is left, and its connection to half of that, so that there is time for another attempt.
     fn limited<Any>(&self, request: RequestBuilder<Any>, until: Instant) -> Result<RequestBuilder<Any>, Failure> {
         self.ensure_not_cancelled()?;
         let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
@@ -153,26 +144,22 @@ impl Http {
         Ok(request.config().timeout_global(Some(left)).timeout_connect(Some(connect)).build())
     }
 
-    /// Fails if the attempt was cancelled.
     pub(super) fn ensure_not_cancelled(&self) -> Result<(), Failure> {
         let cancelled = || self.failure(FailureKind::Cancelled, "the attempt was cancelled");
         if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
     }
 
-    /// Makes a failure of this server.
     pub(super) fn failure(&self, kind: FailureKind, what: &str) -> Failure {
         Failure::new(kind, &self.origin, what)
     }
 
-    /// Describes what happened to a request.
     pub(super) fn failed(&self, error: &ureq::Error) -> Failure {
         self.ensure_not_cancelled().map_or_else(|failure| failure, |()| Failure::of_request(error, &self.origin))
     }
 
-    /// Describes a response that is none of those that were expected.
-    pub(super) fn unexpected(&self, answer: &Answer, what: &str) -> Failure {
-        let (kind, outcome) = match answer.status {
-            300..=399 => match answer.location.as_deref().map(Origin::of) {
+    pub(super) fn unexpected(&self, response: &Response, what: &str) -> Failure {
+        let (kind, outcome) = match response.status {
+            300..=399 => match response.location.as_deref().map(Origin::of) {
                 Some(Ok(to)) => {
                     let what = format!("asked for {what}, the server redirects to {to}");
                     return self.failure(FailureKind::Redirected, &what);
@@ -185,6 +172,6 @@ impl Http {
             500..=599 => (FailureKind::Server, "reported an error of its own"),
             _ => (FailureKind::Answer, "gave an unexpected response"),
         };
-        self.failure(kind, &format!("asked for {what}, the server {outcome} (HTTP {})", answer.status))
+        self.failure(kind, &format!("asked for {what}, the server {outcome} (HTTP {})", response.status))
     }
 }

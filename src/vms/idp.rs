@@ -1,7 +1,7 @@
 //! Tokens from the identity provider: logon of a basic user, and refreshing.
 //!
-//! Facts: Milestone's samples for the grants `password` and `refresh_token`. A Windows user's token comes from the host
-//! program, see [`crate::vms`]. A refused password is never tried again.
+//! The protocol is that of Milestone's samples for the grants `password` and `refresh_token`. A Windows user's token comes from
+//! the host program, see [`crate::vms`].
 
 use std::time::Instant;
 
@@ -9,36 +9,33 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Places;
+use super::Discovery;
 use super::failure::{Failure, FailureKind};
-use super::http::{Answer, Http};
+use super::http::{Http, Response};
 
 /// The client that gets refresh tokens.
 const REFRESHING_CLIENT: &str = "VmsClient";
 /// The client that every server knows, without refresh tokens. The host program logs a Windows user on with it.
 const PLAIN_CLIENT: &str = "GrantValidatorClient";
 
-/// What lets its bearer in.
 pub(super) struct Token {
-    /// Goes with every request.
     pub(super) access: Zeroizing<String>,
-    /// Path of the endpoint that gives the next token for this one, if the server gave one.
+    /// The refresh token and the path of its endpoint, if the server sent one.
     pub(super) refresh: Option<(String, Zeroizing<String>)>,
 }
 
-/// A basic user of the VMS with its password, wiped when dropped.
+/// A basic user of the VMS.
 pub struct BasicUser {
-    /// The user's name, which may be written as `\name` or `[BASIC]\name`.
+    /// May be written as `\name` or `[BASIC]\name`.
     pub name: Zeroizing<String>,
-    /// Its password.
     pub password: Zeroizing<String>,
 }
 
 impl BasicUser {
-    /// Returns the name without what marks it as that of a basic user.
+    /// Returns the name without the prefix of a basic user.
     fn plain_name(&self) -> &str {
-        let is_marked = self.name.get(..8).is_some_and(|mark| mark.eq_ignore_ascii_case(r"[BASIC]\"));
-        if is_marked {
+        let is_prefixed = self.name.get(..8).is_some_and(|prefix| prefix.eq_ignore_ascii_case(r"[BASIC]\"));
+        if is_prefixed {
             self.name.get(8..).unwrap_or_default()
         } else {
             self.name.strip_prefix('\\').unwrap_or(&self.name)
@@ -47,16 +44,13 @@ impl BasicUser {
 }
 
 /// Logs a basic user on: at the endpoint that the discovery document names, or at that of the API Gateway.
-///
-/// # Errors
-/// The user was refused, or there was no sensible response.
-pub(super) fn log_on(http: &Http, places: &Places, user: &BasicUser, until: Instant) -> Result<Token, Failure> {
-    let [named, usual] = places.token_endpoints();
+pub(super) fn log_on(http: &Http, discovery: &Discovery, user: &BasicUser, until: Instant) -> Result<Token, Failure> {
+    let [named, usual] = discovery.token_endpoints();
     let outcome = match log_on_at(http, &named, user, until) {
         Err(TokenError::NotFound(_)) if usual != named => log_on_at(http, &usual, user, until),
         outcome => outcome,
     };
-    outcome.map_err(|error| match (error, &places.named_host) {
+    outcome.map_err(|error| match (error, &discovery.named_host) {
         (TokenError::NotFound(_), Some(host)) if host != http.origin.host() => {
             let what = "asked for a token, the server does not have an identity provider (HTTP 404)";
             let advice =
@@ -78,20 +72,14 @@ fn log_on_at(http: &Http, path: &str, user: &BasicUser, until: Instant) -> Resul
     }
 }
 
-/// Gets the next token.
-///
-/// # Errors
-/// As for [`log_on`].
 pub(super) fn refresh(http: &Http, path: &str, token: &str, until: Instant) -> Result<Token, Failure> {
     let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", REFRESHING_CLIENT)];
     ask(http, path, &fields, until).map_err(TokenError::into)
 }
 
-/// Why there is no token.
 enum TokenError {
-    /// Not the user but the client is refused: no attempt of the user's was counted.
+    /// The client is refused, not the user. That does not count as one of the attempts that lock a user.
     UnknownClient(Failure),
-    /// There is no such endpoint.
     NotFound(Failure),
     Other(Failure),
 }
@@ -104,12 +92,12 @@ impl From<TokenError> for Failure {
 }
 
 fn ask(http: &Http, path: &str, fields: &[(&str, &str)], until: Instant) -> Result<Token, TokenError> {
-    let mut answer = http.post(path, &form(fields), until).map_err(TokenError::Other)?;
-    match answer.status {
-        200 => token(http, path, &mut answer).map_err(TokenError::Other),
-        400 | 401 | 403 => Err(refusal(http, &mut answer)),
-        404 => Err(TokenError::NotFound(http.unexpected(&answer, "a token"))),
-        _ => Err(TokenError::Other(http.unexpected(&answer, "a token"))),
+    let mut response = http.post(path, &form(fields), until).map_err(TokenError::Other)?;
+    match response.status {
+        200 => token(http, path, &mut response).map_err(TokenError::Other),
+        400 | 401 | 403 => Err(refusal(http, &mut response)),
+        404 => Err(TokenError::NotFound(http.unexpected(&response, "a token"))),
+        _ => Err(TokenError::Other(http.unexpected(&response, "a token"))),
     }
 }
 
@@ -128,13 +116,13 @@ fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     form
 }
 
-fn token(http: &Http, path: &str, answer: &mut Answer) -> Result<Token, Failure> {
+fn token(http: &Http, path: &str, response: &mut Response) -> Result<Token, Failure> {
     #[derive(Deserialize)]
     struct Granted {
         access_token: String,
         refresh_token: Option<String>,
     }
-    let document = answer.document(http)?;
+    let document = response.document(http)?;
     let granted: Granted = serde_json::from_slice(&document)
         .map_err(|_| http.failure(FailureKind::Answer, "asked for a token, the server gave something else"))?;
     let refresh = granted.refresh_token.filter(|token| !token.is_empty());
@@ -144,15 +132,15 @@ fn token(http: &Http, path: &str, answer: &mut Answer) -> Result<Token, Failure>
     })
 }
 
-fn refusal(http: &Http, answer: &mut Answer) -> TokenError {
+fn refusal(http: &Http, response: &mut Response) -> TokenError {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Refused {
         error: String,
         error_code: String,
     }
-    // The body may be empty or a page: then there is only the status.
-    let document = answer.document(http).unwrap_or_default();
+    // The body may be empty or an HTML page. Then only the status counts.
+    let document = response.document(http).unwrap_or_default();
     let refused: Refused = serde_json::from_slice(&document).unwrap_or_default();
     let (kind, what) = match refused.error_code.as_str() {
         "LockedOut" => (FailureKind::LockedOut, "the user is locked"),
@@ -177,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn p3_f12_the_marks_of_a_basic_user_are_taken_off() {
+    fn p3_the_marks_of_a_basic_user_are_taken_off() {
         for typed in ["reader", r"\reader", r"[BASIC]\reader", r"[basic]\reader"] {
             let user = BasicUser { name: typed.to_owned().into(), password: String::new().into() };
             assert_eq!(user.plain_name(), "reader", "{typed}");

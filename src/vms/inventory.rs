@@ -1,4 +1,4 @@
-//! What is read of a VMS after the logon: the site, the product, child sites, the usage data option, the counts.
+//! What is read from a VMS after the logon: the site, the product, child sites, the usage data option, the counts.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -8,64 +8,51 @@ use uuid::Uuid;
 use super::failure::{Failure, FailureKind};
 use super::list::{Api, Item};
 
-/// The option "Enable usage data collection for XProtect Smart Client", on every VMS. Its form over REST is not documented;
-/// the id is that of the Configuration API's item.
+/// The id of the option "Enable usage data collection for XProtect Smart Client", the same on every VMS. REST documents no way to
+/// it; the id is that of the Configuration API's item.
 const USAGE_DATA_OPTION: Uuid = Uuid::from_u128(0xa36b_973e_eb89_4cd9_8f44_5628_c1e7_f032);
-/// Longest text that is taken over from a server, in characters.
+/// Longest text of a server, in characters: a choice, as it is shown to the user.
 const TEXT_LIMIT: usize = 256;
-/// Most child sites that are listed.
+/// A choice: beyond any federation, and a bound for a server that lists for ever.
 const CHILD_SITE_LIMIT: usize = 1_000;
-/// After so many items of a list it is asked whether to go on: asking reads a file.
+/// Items of a list between two checks whether to continue: a check reads the settings file.
 const ASKED_EVERY: u32 = 500;
 
-/// A site of the VMS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// Its actual id.
+    /// The actual id.
     pub id: Uuid,
-    /// Its name.
     pub name: String,
-    /// The version of its product, if it is known.
+    /// Of the product.
     pub version: Option<String>,
 }
 
-/// What the VMS says about usage data (C7).
+/// The usage data option (C7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UsageData {
-    /// Allowed.
     On,
-    /// Forbidden.
     Off,
-    /// The VMS does not have the option: as allowed.
+    /// The VMS does not have the option: as on.
     NotOffered,
     /// It could not be read, for this reason.
     Unknown(String),
 }
 
-/// How many of each kind the VMS has; `None`: it could not be read.
+/// How many of each kind the VMS has enabled. `None`: it could not be read, and the event leaves it out (E2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Child sites.
     pub child_sites: Option<u32>,
-    /// Recording servers.
     pub recorders: Option<u32>,
-    /// Hardware devices.
     pub hardware: Option<u32>,
-    /// Enabled cameras.
     pub cameras: Option<u32>,
-    /// Enabled microphones.
     pub microphones: Option<u32>,
-    /// Enabled speakers.
     pub speakers: Option<u32>,
-    /// Enabled metadata channels.
     pub metadata: Option<u32>,
-    /// Enabled inputs.
     pub inputs: Option<u32>,
-    /// Enabled outputs.
     pub outputs: Option<u32>,
 }
 
-/// Takes a server's text over: without control characters, which a terminal would obey, and of bounded length.
+/// Returns a server's text without control characters, which a terminal would obey, and of bounded length.
 pub(super) fn text(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|character| !character.is_control()).take(TEXT_LIMIT).collect();
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -77,10 +64,7 @@ fn site_of(item: &Item) -> Option<Site> {
     Some(Site { id: item.id()?, name, version: member("version") })
 }
 
-/// Reads the site that the user logged on to.
-///
-/// # Errors
-/// It cannot be read, or its id is not a GUID (I6).
+/// Reads the site that the user logged on to. Its id must be a GUID, as it becomes part of a file's name (I6).
 pub(super) fn site(api: &Api, until: Instant) -> Result<Site, Failure> {
     let mut site = None;
     api.list("sites", until, &mut |item| {
@@ -91,7 +75,7 @@ pub(super) fn site(api: &Api, until: Instant) -> Result<Site, Failure> {
     site.ok_or_else(|| api.http.failure(FailureKind::Answer, what))
 }
 
-/// Reads the name of the product, if the user may see it. If it cannot be read, it is left out (E2).
+/// Reads the name of the product, if the user's role permits it.
 pub(super) fn product(api: &Api, until: Instant) -> Option<String> {
     let mut name = None;
     let _ = api.list("licenseInformations", until, &mut |item| {
@@ -111,9 +95,6 @@ pub(super) fn product(api: &Api, until: Instant) -> Option<String> {
 }
 
 /// Reads the child sites of all levels.
-///
-/// # Errors
-/// They cannot be read.
 pub(super) fn child_sites(api: &Api, until: Instant) -> Result<Vec<Site>, Failure> {
     let mut sites: Vec<Site> = Vec::new();
     let mut resource = "childSites".to_owned();
@@ -130,7 +111,6 @@ pub(super) fn child_sites(api: &Api, until: Instant) -> Result<Vec<Site>, Failur
     Ok(sites)
 }
 
-/// Reads the usage data option.
 pub(super) fn usage_data(api: &Api, until: Instant) -> UsageData {
     match option(api, until) {
         Ok(None) => UsageData::NotOffered,
@@ -143,7 +123,7 @@ pub(super) fn usage_data(api: &Api, until: Instant) -> UsageData {
     }
 }
 
-/// Returns the option, if the VMS has it, and its value, if it has one.
+/// Returns the option if the VMS has it, and its value if it has one.
 fn option(api: &Api, until: Instant) -> Result<Option<Option<bool>>, Failure> {
     let value = |item: &Item| item.flag("collectTelemetryEnabled");
     if let Some(option) = api.item(&format!("toolOptions/{USAGE_DATA_OPTION}"), until)? {
@@ -151,7 +131,7 @@ fn option(api: &Api, until: Instant) -> Result<Option<Option<bool>>, Failure> {
     }
     let mut found = None;
     api.list("toolOptions", until, &mut |item| {
-        // An opt-out is enough, whatever it is called and whatever else the list has.
+        // Any opt-out in the list wins, whatever its id.
         let is_off = value(&item) == Some(false);
         if is_off || (item.id() == Some(USAGE_DATA_OPTION) && found.is_none()) {
             found = Some(value(&item));
@@ -161,10 +141,8 @@ fn option(api: &Api, until: Instant) -> Result<Option<Option<bool>>, Failure> {
     Ok(found)
 }
 
-/// The place of a count.
 type Place = fn(&mut Counts) -> &mut Option<u32>;
 
-/// The lists of devices.
 const DEVICES: [(&str, Place); 6] = [
     ("cameras", |counts| &mut counts.cameras),
     ("microphones", |counts| &mut counts.microphones),
@@ -174,15 +152,19 @@ const DEVICES: [(&str, Place); 6] = [
     ("outputs", |counts| &mut counts.outputs),
 ];
 
-/// Counts what is enabled, one list at a time and the short ones first, for as long as `goes_on` returns true. `progress`
-/// gets what is known after each list, and the number of items seen so far. What cannot be counted is left out (E2).
+/// See [`super::Client::count`]. One list at a time, so that the load on the VMS stays small, and the short ones first.
 ///
 /// A device counts only if its hardware is enabled as well: servers may list the devices of disabled hardware. So if the
 /// hardware cannot be read, no devices are counted.
-pub(super) fn count(api: &Api, until: Instant, progress: &dyn Fn(&Counts, u32), goes_on: &dyn Fn() -> bool) -> Counts {
+pub(super) fn count(
+    api: &Api,
+    until: Instant,
+    progress: &dyn Fn(&Counts, u32),
+    may_continue: &dyn Fn() -> bool,
+) -> Counts {
     let (mut counts, mut items, mut hardware) = (Counts::default(), 0, HashSet::new());
     let mut tally = |resource, place: Place, counts: &mut Counts, is_counted: &mut dyn FnMut(&Item) -> bool| {
-        let (mut count, mut seen, mut is_ended) = (0, 0_u32, !goes_on());
+        let (mut count, mut seen, mut is_ended) = (0, 0_u32, !may_continue());
         if is_ended {
             return;
         }
@@ -191,7 +173,7 @@ pub(super) fn count(api: &Api, until: Instant, progress: &dyn Fn(&Counts, u32), 
             count += u32::from(item.flag("enabled") != Some(false) && is_counted(&item));
             if seen.is_multiple_of(ASKED_EVERY) {
                 progress(counts, items);
-                is_ended = !goes_on();
+                is_ended = !may_continue();
             }
             !is_ended
         });

@@ -1,7 +1,7 @@
 //! The configuration REST API behind a token: lists (`{"array":[…]}`), page by page, and single items (`{"data":{…}}`).
 //!
-//! A response is read as a stream, item by item, so no list is ever held whole and reading can stop. Servers differ in the
-//! types and the case of members; a member of an unexpected type counts as absent.
+//! A response is read as a stream, item by item, so that no list is in memory as a whole and reading can stop. Servers differ in
+//! the types and the case of members. A member of an unexpected type counts as absent.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -16,23 +16,21 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::failure::{Failure, FailureKind};
-use super::http::{Answer, Http};
+use super::http::{Http, Response};
 use super::idp::{self, Token};
 
-/// Items that are asked for at once.
+/// Items per request: a choice, about 1.5 MB of cameras.
 const PAGE: usize = 1_000;
-/// Most items of one list: beyond any VMS, and a bound for a server that never ends.
+/// Items of one list: a choice, beyond any VMS, and a bound for a server whose list never ends.
 const ITEM_LIMIT: usize = 200_000;
-/// Largest item, in bytes, with what is between it and the one before: one has 1,500.
+/// Bytes of an item and of what is before it: a choice. One has about 1,500.
 const SIZE_LIMIT: usize = 256 * 1024;
 
 /// The API of one server, for one user.
 pub(super) struct Api {
-    /// The server.
     pub(super) http: Http,
     /// Path of the API, with a slash at its end.
     pub(super) base: String,
-    /// The user's token.
     pub(super) token: Mutex<Token>,
 }
 
@@ -41,25 +39,23 @@ impl Api {
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a resource. If the token has expired, gets the next one and asks once more.
-    fn get(&self, resource: &str, until: Instant) -> Result<Answer, Failure> {
+    /// Requests a resource. If the token has expired, refreshes it and tries once more.
+    fn get(&self, resource: &str, until: Instant) -> Result<Response, Failure> {
         let path = format!("{}{resource}", self.base);
         let mut token = self.token();
-        let answer = self.http.get(&path, Some(&token.access), until)?;
-        let Some((endpoint, refresh)) = token.refresh.as_ref().filter(|_| answer.status == 401) else {
-            return Ok(answer);
+        let response = self.http.get(&path, Some(&token.access), until)?;
+        let Some((endpoint, refresh)) = token.refresh.as_ref().filter(|_| response.status == 401) else {
+            return Ok(response);
         };
         *token = idp::refresh(&self.http, endpoint, refresh, until)?;
         self.http.get(&path, Some(&token.access), until)
     }
 
-    /// Reads the items of a list, each once, until `each` returns false. Not every server knows paging, or allows pages as
-    /// large as this one asks for. So the list ends with a page that brings nothing new, and as soon as a page begins with
-    /// a known item.
+    /// Passes each item of a list to `each`, once, until that returns false. Some servers ignore paging, or allow only smaller
+    /// pages. So the list ends with a page that has nothing new, and as soon as a page begins with a known item.
     ///
     /// # Errors
-    /// There was no sensible response, the list is too long, or it has items without an id, so that its end cannot be
-    /// told. Items before that were handed over.
+    /// The list is too long, or has items without an id, so that its end cannot be found. Earlier items were passed.
     pub(super) fn list(
         &self,
         resource: &str,
@@ -68,12 +64,12 @@ impl Api {
     ) -> Result<(), Failure> {
         let (mut seen, mut is_ended, mut has_ids) = (HashSet::new(), false, true);
         for page in 0.. {
-            let mut answer = self.get(&format!("{resource}?page={page}&size={PAGE}"), until)?;
-            if answer.status != 200 {
-                return Err(self.http.unexpected(&answer, resource));
+            let mut response = self.get(&format!("{resource}?page={page}&size={PAGE}"), until)?;
+            if response.status != 200 {
+                return Err(self.http.unexpected(&response, resource));
             }
             let before = seen.len();
-            self.read(&mut answer, resource, &mut |item| {
+            self.read(&mut response, resource, &mut |item| {
                 let is_known = item.id().is_some_and(|id| !seen.insert(id));
                 has_ids &= item.id().is_some();
                 is_ended = if is_known { seen.len() == before } else { !each(item) };
@@ -94,27 +90,24 @@ impl Api {
         Err(self.http.failure(FailureKind::Answer, &format!("the list of {resource} is too long")))
     }
 
-    /// Reads one item; `None` if the server does not have it (404).
-    ///
-    /// # Errors
-    /// There was no sensible response.
+    /// Reads one item. `None`: the server does not have it (404).
     pub(super) fn item(&self, resource: &str, until: Instant) -> Result<Option<Item>, Failure> {
-        let mut answer = self.get(resource, until)?;
-        match answer.status {
+        let mut response = self.get(resource, until)?;
+        match response.status {
             200 => {}
             404 => return Ok(None),
-            _ => return Err(self.http.unexpected(&answer, resource)),
+            _ => return Err(self.http.unexpected(&response, resource)),
         }
         let mut found = None;
-        self.read(&mut answer, resource, &mut |item| {
+        self.read(&mut response, resource, &mut |item| {
             found = Some(item);
             false
         })?;
         Ok(found)
     }
 
-    fn read(&self, answer: &mut Answer, resource: &str, each: &mut dyn FnMut(Item) -> bool) -> Result<(), Failure> {
-        let read = answer.list().map_err(serde_json::Error::io).and_then(|body| read(body, each));
+    fn read(&self, response: &mut Response, resource: &str, each: &mut dyn FnMut(Item) -> bool) -> Result<(), Failure> {
+        let read = response.list().map_err(serde_json::Error::io).and_then(|body| read(body, each));
         read.map_err(|error| {
             if error.is_io() {
                 return self.http.failed(&io::Error::from(error).into());
@@ -135,12 +128,11 @@ impl Item {
         map.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Returns a text.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         Self::members(&self.0, name).find_map(Value::as_str)
     }
 
-    /// Returns a flag, which may be written as a text. If there are several, one that is false decides.
+    /// Returns a Boolean value, which may be a string. If there are several, one that is false wins: it may be an opt-out.
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         let flag = |value: &Value| match value {
             Value::Bool(flag) => Some(*flag),
@@ -150,12 +142,10 @@ impl Item {
         Self::members(&self.0, name).filter_map(flag).min()
     }
 
-    /// Returns a member that is an id.
     pub(super) fn guid(&self, name: &str) -> Option<Uuid> {
         self.text(name).and_then(|text| Uuid::try_parse(text).ok())
     }
 
-    /// Returns the item's id.
     pub(super) fn id(&self) -> Option<Uuid> {
         self.guid("id").or_else(|| self.relation("self"))
     }
@@ -172,10 +162,7 @@ impl Item {
     }
 }
 
-/// Reads a document and hands each of its items over until `each` returns false.
-///
-/// # Errors
-/// What is wrong with the document, with line and column and no value of it. Items before that were handed over.
+/// Reads a document, and passes each of its items to `each` until that returns false.
 fn read(document: impl Read, each: &mut dyn FnMut(Item) -> bool) -> Result<(), serde_json::Error> {
     let left = Cell::new(SIZE_LIMIT);
     let mut json = serde_json::Deserializer::from_reader(BufReader::new(Bounded(document, &left)));
@@ -184,7 +171,7 @@ fn read(document: impl Read, each: &mut dyn FnMut(Item) -> bool) -> Result<(), s
     if items.is_ended { Ok(()) } else { outcome.and_then(|()| json.end()) }
 }
 
-/// Hands over the items of a document, and then of the list in it.
+/// Visits a document, and then the list in it.
 struct Items<'a> {
     each: &'a mut dyn FnMut(Item) -> bool,
     is_ended: bool,
@@ -209,7 +196,7 @@ impl Items<'_> {
         let item = serde_json::from_str(item.get()).map_err(|_| E::custom("not an item"))?;
         self.is_ended = !(self.each)(Item(item));
         self.left.set(SIZE_LIMIT);
-        // The only way out of a document whose rest is not wanted.
+        // An error is the only way to stop the deserializer.
         if self.is_ended { Err(E::custom("enough")) } else { Ok(()) }
     }
 }

@@ -2,20 +2,19 @@
 //! counts. It knows nothing of telemetry.
 //!
 //! # Windows users
-//! One thing is not here: the logon of a Windows user. Its handshakes (Negotiate, NTLM, the current user's own credentials)
-//! belong to the platform, and the platform's authority on HTTP is .NET's client: it follows the machine's policies, and
-//! works on Linux too. So [`find`] returns the token endpoint, the host program logs on there by its own means and hands
-//! the token over. No password of a Windows user ever gets here.
+//! The logon of a Windows user is not here. Its handshakes (Negotiate, NTLM, the current user's own credentials) belong to the
+//! platform. .NET's client has them, follows the machine's policies and works on Linux, too. So [`find`] returns the token
+//! endpoint, the host program logs on there and passes the token. No password of a Windows user gets here.
 //!
-//! # What holds for every request
+//! # Every request
 //! - It blocks the calling thread. Time and size are bounded, and [`Cancel`] ends it from another thread.
 //! - Credentials go to the host that the user named, and to no other: no redirection is followed except one from HTTP to
 //!   HTTPS on that host, before any credential is sent. A server without XProtect's discovery document gets none.
 //! - A bare name means HTTPS. If only HTTP answers there, the logon fails and says so (P6).
-//! - Text for people loses its control characters.
-//! - A refused password is not tried again. Passwords and tokens are wiped from memory when they are dropped; what the
-//!   HTTP library's buffers held is not within reach.
-//! - No proxy is used: a management server is a computer of the site's own network.
+//! - Control characters are removed from a server's texts: a terminal would obey them.
+//! - A refused password is not tried again, because too many attempts lock the user.
+//! - Passwords and tokens are wiped from memory when they are dropped. The buffers of the HTTP library are out of reach.
+//! - No proxy is used: a management server is a computer of the site's own network, and a proxy would see the token.
 
 mod address;
 mod failure;
@@ -39,42 +38,33 @@ use idp::Token;
 pub use inventory::{Counts, Site, UsageData};
 use list::Api;
 
-/// Longest time for the usage data option, and for the counts.
+/// For the usage data option, and for the counts: a choice. It bounds the thread of a VMS that answers without an end.
 const INVENTORY_TIMEOUT: Duration = Duration::from_secs(600);
-/// Longest time for the name of the product, which a connection can do without.
+/// For the name of the product: short, as the user waits and the connection works without it.
 const PRODUCT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The discovery document of every server: public, below the API Gateway.
+/// The discovery document, which every server has without a logon.
 const DISCOVERY: &str = "/api/.well-known/uris";
-/// Most redirections that are followed before the logon.
-const REDIRECTION_LIMIT: usize = 3;
 
-/// Who logs on.
 pub enum Credential {
-    /// A basic user of the VMS.
     Basic(BasicUser),
-    /// A user whose token the host program got.
+    /// The token of a user whom the host program logged on.
     Token(Zeroizing<String>),
 }
 
-/// A logon: to which server, and how.
 #[derive(Clone, Debug)]
 pub struct Logon {
-    /// The server.
     pub address: Address,
     /// Whether plain HTTP is refused.
     pub is_secure_only: bool,
-    /// Whether any certificate is accepted.
     pub skips_certificate_check: bool,
-    /// Whether the child sites are listed as well.
     pub includes_child_sites: bool,
     /// Longest time for a call as a whole.
     pub timeout: Duration,
 }
 
-/// A server that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The server as it is really connected to.
+    /// After redirections.
     pub origin: Origin,
     /// Where the host program gets the token of a Windows user.
     pub token_endpoint: String,
@@ -83,11 +73,9 @@ pub struct Found {
 /// What is known of a VMS after the logon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The server as it is really connected to.
+    /// After redirections.
     pub origin: Origin,
-    /// The site.
     pub site: Site,
-    /// The name of the product.
     pub product: Option<String>,
     /// The child sites, if they were asked for.
     pub child_sites: Vec<Site>,
@@ -95,83 +83,99 @@ pub struct Facts {
 
 /// A connection to a VMS.
 pub struct Client {
-    /// What is known of it.
     pub facts: Facts,
     api: Api,
 }
 
 impl Client {
-    /// Reads the usage data option.
     pub fn usage_data(&self) -> UsageData {
         inventory::usage_data(&self.api, Instant::now() + INVENTORY_TIMEOUT)
     }
 
-    /// Counts what the VMS has, for as long as `goes_on` returns true, which is asked between lists and each 500 items.
-    /// `progress` gets the counts and the number of items so far, after each list and each 500 items.
-    pub fn count(&self, progress: &dyn Fn(&Counts, u32), goes_on: &dyn Fn() -> bool) -> Counts {
-        inventory::count(&self.api, Instant::now() + INVENTORY_TIMEOUT, progress, goes_on)
+    /// Counts what the VMS has, for as long as `may_continue` returns true. Between lists and after each 500 items it is called,
+    /// and `progress` gets the counts and the number of items so far.
+    pub fn count(&self, progress: &dyn Fn(&Counts, u32), may_continue: &dyn Fn() -> bool) -> Counts {
+        inventory::count(&self.api, Instant::now() + INVENTORY_TIMEOUT, progress, may_continue)
     }
 }
 
 /// Finds the server. No credential is sent.
-///
-/// # Errors
-/// There is no such server, for the reason given.
 pub fn find(logon: &Logon, cancel: &Cancel) -> Result<Found, Failure> {
-    let (http, places) = locate(logon, cancel, Instant::now() + logon.timeout)?;
-    let [endpoint, _] = places.token_endpoints();
+    let (http, discovery) = locate(logon, cancel, Instant::now() + logon.timeout)?;
+    let [endpoint, _] = discovery.token_endpoints();
     Ok(Found { token_endpoint: format!("{}{endpoint}", http.origin), origin: http.origin })
 }
 
 /// Finds the server, logs on and reads the site.
-///
-/// # Errors
-/// There is no connection, for the reason given.
 pub fn connect(logon: &Logon, credential: Credential, cancel: &Cancel) -> Result<Client, Failure> {
     let until = Instant::now() + logon.timeout;
-    let (http, places) = locate(logon, cancel, until)?;
+    let (http, discovery) = locate(logon, cancel, until)?;
     let token = match credential {
         Credential::Token(access) => Token { access, refresh: None },
-        Credential::Basic(user) => idp::log_on(&http, &places, &user, until)?,
+        Credential::Basic(user) => idp::log_on(&http, &discovery, &user, until)?,
     };
-    let api = Api { http, base: format!("{}/rest/v1/", places.gateway), token: Mutex::new(token) };
+    let api = Api { http, base: format!("{}/rest/v1/", discovery.gateway), token: Mutex::new(token) };
     let mut site = inventory::site(&api, until)?;
-    site.version = site.version.or(places.version);
+    site.version = site.version.or(discovery.version);
     let child_sites = if logon.includes_child_sites { inventory::child_sites(&api, until)? } else { Vec::new() };
     let product = inventory::product(&api, until.min(Instant::now() + PRODUCT_TIMEOUT));
     api.http.ensure_not_cancelled()?;
     Ok(Client { facts: Facts { origin: api.http.origin.clone(), site, product, child_sites }, api })
 }
 
-/// What the discovery document says. Only paths are taken from it, as nothing proves that a host that it names belongs to
-/// the VMS.
-struct Places {
+/// The discovery document. Only paths are taken from it: nothing proves that a host that it names belongs to the VMS, and
+/// credentials would go there.
+struct Discovery {
     identity_provider: String,
     gateway: String,
-    /// The host that the document names for the identity provider; for messages only.
+    /// The host that the document names for the identity provider: for messages only.
     named_host: Option<String>,
     version: Option<String>,
 }
 
-impl Places {
-    /// Returns the paths where a token can be had: the one that was named, and that of the API Gateway.
+impl Discovery {
+    fn read(document: &[u8], origin: &Origin) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Uris {
+            product_version: Option<String>,
+            identity_provider: Option<String>,
+            api_gateways: Option<Vec<String>>,
+        }
+        let uris: Uris = serde_json::from_slice(document).ok()?;
+        let resolve = |address: Option<&String>| origin.resolve(address?);
+        let (provider, gateway) =
+            (resolve(uris.identity_provider.as_ref()), resolve(uris.api_gateways.iter().flatten().next()));
+        let path = |url: Option<&url::Url>, usual: &str| {
+            let path = url.map(|url| url.path().trim_end_matches('/')).filter(|path| !path.is_empty());
+            path.unwrap_or(usual).to_owned()
+        };
+        Some(Self {
+            identity_provider: path(provider.as_ref(), "/IDP"),
+            gateway: path(gateway.as_ref(), "/API"),
+            named_host: provider.as_ref().and_then(url::Url::host_str).map(str::to_owned),
+            version: uris.product_version.as_deref().and_then(inventory::text),
+        })
+    }
+
+    /// Returns the paths of the token endpoint: the one that the document names, and that of the API Gateway.
     fn token_endpoints(&self) -> [String; 2] {
         [format!("{}/connect/token", self.identity_provider), format!("{}/IDP/connect/token", self.gateway)]
     }
 }
 
-/// Finds the origin that speaks XProtect.
-fn locate(logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Places), Failure> {
+/// Finds the server, over HTTPS if the address is a bare name (P6).
+fn locate(logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Discovery), Failure> {
     let origin = &logon.address.origin;
     if logon.is_secure_only && !origin.is_encrypted() {
         let what = "HTTPS was required, and this address is for plain HTTP";
         return Err(Failure::new(FailureKind::NotEncrypted, origin, what));
     }
     let failure = match discover(origin, logon, cancel, until) {
-        Err(failure) if logon.address.is_bare && !logon.is_secure_only && failure.may_speak_http => failure,
+        Err(failure) if logon.address.is_bare && !logon.is_secure_only && failure.https_unavailable => failure,
         outcome => return outcome,
     };
-    // Only to say what the user can do; no credential goes there.
+    // Only to tell the user what to do. No credential is sent over plain HTTP unless the user types `http://`.
     let Some(plain) = origin.as_plain() else { return Err(failure) };
     match discover(&plain, logon, cancel, until) {
         Ok((http, _)) if !http.origin.is_encrypted() => Err(Failure::with_advice(
@@ -188,48 +192,24 @@ fn locate(logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Place
     }
 }
 
-fn discover(origin: &Origin, logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Places), Failure> {
+fn discover(origin: &Origin, logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Discovery), Failure> {
     let mut http = Http::new(origin.clone(), logon.skips_certificate_check, cancel);
-    for _ in 0..REDIRECTION_LIMIT {
-        let mut answer = http.get(DISCOVERY, None, until)?;
-        if answer.status == 200 {
-            let document = answer.document(&http)?;
-            let what = "it is not an XProtect management server";
-            let places = places(&document, &http.origin);
-            let places = places.ok_or_else(|| http.failure(FailureKind::Answer, what))?;
-            return Ok((http, places));
+    loop {
+        let mut response = http.get(DISCOVERY, None, until)?;
+        if response.status == 200 {
+            let document = response.document(&http)?;
+            let what = "the response is not an XProtect discovery document";
+            let discovery = Discovery::read(&document, &http.origin);
+            let discovery = discovery.ok_or_else(|| http.failure(FailureKind::Answer, what))?;
+            return Ok((http, discovery));
         }
-        let to = answer.location.as_deref().filter(|_| matches!(answer.status, 300..=399)).map(Origin::of);
+        let to = response.location.as_deref().filter(|_| matches!(response.status, 300..=399)).map(Origin::of);
         match to {
+            // At most once: HTTPS is not left again.
             Some(Ok(to)) if to.is_same_host(&http.origin) && to.is_encrypted() && !http.origin.is_encrypted() => {
                 http = Http::new(to, logon.skips_certificate_check, cancel);
             }
-            _ => return Err(http.unexpected(&answer, "XProtect's discovery document")),
+            _ => return Err(http.unexpected(&response, "XProtect's discovery document")),
         }
     }
-    Err(http.failure(FailureKind::Answer, "it redirects again and again"))
-}
-
-fn places(document: &[u8], origin: &Origin) -> Option<Places> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Uris {
-        product_version: Option<String>,
-        identity_provider: Option<String>,
-        api_gateways: Option<Vec<String>>,
-    }
-    let uris: Uris = serde_json::from_slice(document).ok()?;
-    let resolve = |address: Option<&String>| origin.resolve(address?);
-    let (provider, gateway) =
-        (resolve(uris.identity_provider.as_ref()), resolve(uris.api_gateways.iter().flatten().next()));
-    let path = |url: Option<&url::Url>, usual: &str| {
-        let path = url.map(|url| url.path().trim_end_matches('/')).filter(|path| !path.is_empty());
-        path.unwrap_or(usual).to_owned()
-    };
-    Some(Places {
-        identity_provider: path(provider.as_ref(), "/IDP"),
-        gateway: path(gateway.as_ref(), "/API"),
-        named_host: provider.as_ref().and_then(url::Url::host_str).map(str::to_owned),
-        version: uris.product_version.as_deref().and_then(inventory::text),
-    })
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is asserted. Where processes are timed, the program starts itself anew with a role.
 
-#[path = "../common/mod.rs"]
+#[path = "../it/common/mod.rs"]
 mod common;
 
 use std::io::{BufRead, BufReader};
@@ -54,7 +54,7 @@ fn session() -> Session {
     let paths = Paths::new(&profile.join("local"), &profile.join("state"));
     let environment = Environment::read(std::env::vars_os());
     let session = Session::start(facts, environment, Ok(paths)).expect("no connection string of its own");
-    session.started();
+    session.record_session_start();
     session
 }
 

@@ -29,7 +29,7 @@ int main(int count, char **arguments)
     VmsSessionInfo info = { .size = sizeof info, .assembly_version = "1.2.3" };
     int32_t begun = p_init_session(&info);
     CHECK(begun == VMS_OK || begun == VMS_OFF);
-    say("started");
+    say("ready");
     while (scanf("%63s", word) == 1) {
         if (strcmp(word, "settle") == 0)
             settle();

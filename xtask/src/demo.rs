@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use comfy_table::Table;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use vms_collector::{Collector, Received};
 use vms_demo::{Config, DemoVms, Disabled, Site, User};
 
@@ -59,8 +59,9 @@ pub fn show(built: &Built) -> Outcome<()> {
     if received.len() != promises.len() {
         troubles.push(format!("{} events are promised, {} arrived", promises.len(), received.len()));
     }
+    let counts = json!(vms.counts());
     for item in &received {
-        compare(item, &promises, &counts(&vms), &mut troubles);
+        compare(item, &promises, &counts, &mut troubles);
     }
     if troubles.is_empty() {
         println!("\nAll that arrived is what docs/telemetry-fields.md promises, and each count is the VMS's own.");
@@ -83,22 +84,6 @@ fn vms() -> Outcome<DemoVms> {
     DemoVms::start(config).map_err(|error| format!("the demo VMS cannot listen on this computer: {error}"))
 }
 
-/// What the VMS has, by the fields of the event.
-fn counts(vms: &DemoVms) -> [(&'static str, u64); 9] {
-    let counts = vms.counts();
-    [
-        ("ChildSites", counts.child_sites),
-        ("Recorders", counts.recording_servers),
-        ("HardwareCount", counts.hardware),
-        ("CameraCount", counts.cameras),
-        ("MicrophoneCount", counts.microphones),
-        ("SpeakerCount", counts.speakers),
-        ("MetadataCount", counts.metadata),
-        ("InputCount", counts.inputs),
-        ("OutputCount", counts.outputs),
-    ]
-}
-
 /// Prepares a PowerShell that runs a script; where none is to be had, the host program on its engine.
 fn powershell(script: &str) -> Command {
     let program = build::powershell().unwrap_or_else(|_| build::program("VmsHost"));
@@ -109,7 +94,7 @@ fn powershell(script: &str) -> Command {
 }
 
 /// Prints an event beside its promise and what the VMS itself counts, and notes where they differ.
-fn compare(item: &Received, promises: &[Event], counts: &[(&str, u64)], troubles: &mut Vec<String>) {
+fn compare(item: &Received, promises: &[Event], counts: &Value, troubles: &mut Vec<String>) {
     let data = &item.envelope["data"]["baseData"];
     let event = data["name"].as_str().unwrap_or_default();
     println!("\n{event}  ({})\n", item.envelope["time"].as_str().unwrap_or_default());
@@ -127,9 +112,9 @@ fn compare(item: &Received, promises: &[Event], counts: &[(&str, u64)], troubles
         let value = part(if *is_measurement { "measurements" } else { "properties" }).get(name);
         if let Some(value) = value {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let count = counts.iter().find(|(field, _)| field == name);
-            shown.add_row([name, &text, &count.map(|(_, count)| count.to_string()).unwrap_or_default(), meaning]);
-            if count.is_some_and(|(_, count)| value.as_u64() != Some(*count)) {
+            let count = counts.get(name);
+            shown.add_row([name, &text, &count.map(Value::to_string).unwrap_or_default(), meaning]);
+            if count.is_some_and(|count| value != count) {
                 troubles.push(format!("{event}: {name} is not what the VMS has"));
             }
         } else {

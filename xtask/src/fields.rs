@@ -102,7 +102,7 @@ fn field(member: &str, meaning: &str) -> Outcome<Field> {
 }
 
 /// What the documentation says of the property that only late events have.
-const OCCURRED_AT: &str = "when it was recorded (ISO 8601, UTC); only in a late event";
+const OCCURRED_AT: &str = "when it was recorded (ISO 8601, UTC), only in a late event";
 
 const HEAD: &str = "\
 # What is sent
@@ -113,11 +113,10 @@ vms-telemetry records three events: `NewSession`, `NewVmsSession` and `CloseVmsS
 fields. No other field is stored on disk, written to the telemetry log or sent.
 
 - A property is a string, `True` or `False` for a Boolean. A measurement is a number.
-- A field is left out if its value could not be read.
-- A field is left out as well if its value does not fit the rule for it, see [Rules for values](#rules-for-values).
-- `OccurredAt` is only in a late event. The service refuses events that are older than 48 hours. An event that is
-  47 hours old or older is therefore sent with the time of sending, and `OccurredAt` has the time at which it was
-  recorded. The same applies to an event from more than 47 hours ahead, which comes from a clock that was wrong.
+- A field is left out if its value could not be read, or if the value does not fit [its rule](#rules-for-values).
+- `OccurredAt` is only in a late event. The service rejects events that are older than 48 hours. An event that is
+  47 hours old or older is therefore sent with the time of sending. `OccurredAt` has the time at which it was recorded.
+- An event from 47 hours ahead or more comes from a clock that was wrong. It is sent in the same way.
 ";
 
 const TAIL: &str = "
@@ -133,26 +132,30 @@ Each event is sent in an envelope. Besides the fields above, the envelope contai
 - `ai.user.id`: the same as `uuid`
 - `ai.internal.sdkVersion`: `vms-telemetry:` and the version of this library
 - `ai.cloud.role`, `ai.cloud.roleInstance`, `ai.user.authUserId` and `ai.internal.nodeName`: always `na`. Other clients of
-  the service send the name of the computer and of the user here.
+  the service can send the name of the computer and of the user here.
 
-The HTTP request contains the header `User-Agent` with the name and version of this library. It contains no cookie.
+The HTTP request has the header `User-Agent` with the name and version of this library. Its other headers are `Host`,
+`Accept`, `Content-Type`, `Content-Encoding` and `Content-Length`. It contains no cookie.
 
-The request comes from an IP address, as every request does. The library does not put an address into the request.
-Application Insights derives city, state or province, and country from the source address. It then discards the
-address.
+The library does not put an IP address into the request. The service sees the address that the request comes from. From
+this address, Application Insights looks up city, state or province, and country. It then discards the address.
 
 ## What counts as an import
 
-PowerShell imports a module not only for `Import-Module`. It also does so when you run a command of the module, when you
-name one of its commands to `Get-Help` or `Get-Command`, and when you complete the parameters of such a command with the
-tab key. Each of these starts the session of the process and records `NewSession`. A process has one session, so another
-import in the same process records nothing.
+PowerShell imports a module in more cases than `Import-Module`:
+
+- when you run a command of the module
+- when you name one of its commands to `Get-Help` or `Get-Command`
+- when you complete a parameter of such a command with the Tab key.
+
+Each of these starts the session of the process and records `NewSession`. A process has one session, so another import
+in the same process records nothing.
 
 ## Duplicates
 
-A process can end after it sent a request and before it noted the response. A later session then sends the events of this
-request again. `SessionId`, the name of the event and its time (`OccurredAt` in a late event) tell doubles apart: if all
-three are equal, it is the same event.
+A process can end after it sent a request and before it stored the outcome. A later session then sends the events of this
+request again. To find duplicates, compare `SessionId`, the name of the event and its time (`OccurredAt` in a late event).
+If all three are equal, it is the same event.
 ";
 
 /// Writes the page.
@@ -176,17 +179,15 @@ fn page(list: &List) -> String {
 const SECTION_HEAD: &str = "\
 FIELDS
     The events have these fields and no others. The list is generated from the
-    code. A field is left out if its value could not be read, or if it does
-    not fit its rule:
+    code. A field is left out if its value could not be read, or if the value
+    does not fit its rule:
 
 ";
 
 const SECTION_IMPORT: &str = "
-    PowerShell imports a module not only for Import-Module. It also does so
-    when you run a command of the module, when you name one of its commands to
-    Get-Help or Get-Command, and when you complete the parameters of such a
-    command with the tab key. Each of these records NewSession, once per
-    process.
+    PowerShell also imports the module when you run one of its commands, when
+    you name one to Get-Help or Get-Command, and when you complete a parameter
+    of one with the Tab key. The first import in a process records NewSession.
 
     To fill NewVmsSession, Connect-Vms reads the site, the product, the child
     sites, the usage data option and lists of devices from the VMS. It does
@@ -198,12 +199,11 @@ const SECTION_TAIL: &str = "
     recorded. Such an event is sent with the time of sending.
 
     Each event is sent with its name, its time, the instrumentation key of the
-    Application Insights resource, and the version of the library. The fields
-    for the computer and the user that other clients fill have the constant
-    na. Application Insights derives city, state or province, and country from
-    the IP address that a request comes from, and then discards the address.
+    Application Insights resource, and the version of the library. Other
+    clients can send the names of the computer and of the user. Here these
+    fields have the constant na.
 
-    SessionId, name and time tell apart an event that was sent twice.
+    If an event is sent twice, SessionId, name and time are the same.
 
 ";
 

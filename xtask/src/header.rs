@@ -6,23 +6,23 @@ use crate::tools::{Outcome, root, write_if_changed};
 const RULES: &str = "\
 /* vms-telemetry: usage telemetry for programs that connect to a Milestone XProtect VMS.
  *
- * Generated from src/abi.rs and src/ffi.rs; do not edit.
+ * Generated from src/abi.rs and src/ffi.rs. Do not edit.
  *
- * The rules, which apply to every function:
+ * The host program is the program that loads this library. These rules apply to every function:
  * - It returns a status. VMS_OK: done. VMS_OFF, VMS_UNSURE: done as well, and nothing was recorded. VMS_WARNING: done, and
- *   last_error has a warning. VMS_ERROR_* (10 and above): not done. Numbers are never reused.
- * - You can call it from any thread, any number of times. Do not call it from DllMain, nor in a child process of fork that has
- *   not called exec: locks and threads are not what they were there.
- * - It does not wait for the network, except the functions under \"Connection to a VMS\", which have a timeout, and on_disconnect of
- *   such a connection (a second at most). It does not wait for another process, except set_config (2 seconds at most).
- * - On an error nothing was done and no output was written (get_text and last_error write the length that they need).
- *   last_error then has the message, for the thread that made the call. No message has a value that the caller passed.
+ *   last_error has a warning. VMS_ERROR_* (10 and above): not done. Numbers are not reused.
+ * - You can call it from any thread, any number of times. Do not call it from DllMain. Do not call it in a child process of
+ *   fork that has not called exec: locks and threads are not valid there.
+ * - It does not wait for the network, except the functions under \"Connection to a VMS\", which have a timeout, and on_disconnect
+ *   of such a connection (at most 1 second). It does not wait for another process, except set_config (at most 2 seconds).
+ * - If it returns an error, it did nothing and wrote no output. get_text and last_error still write the length that they need.
+ *   last_error has the message, for the thread that made the call. No message contains a value that the caller passed.
  * - A struct begins with its size in bytes, which the caller sets (`info.size = sizeof info`), so that structs can grow.
- *   Set the rest of it to zero first: zero means \"not given\" in every field, now and later.
+ *   Set the rest of it to zero first. Zero means \"not given\" in every field, now and later.
  * - A string is UTF-8, ends with a NUL and has at most VMS_TEXT_LIMIT bytes.
- * - The caller owns every pointer. The library borrows it for the call, keeps none and returns none, so there is
- *   nothing to free. A connection is a number, not a pointer: a wrong one is an error and no more.
- * - The library stays in the process once it is loaded; its thread never delays the end of the process.
+ * - The caller owns every pointer. The library uses it during the call, keeps none and returns none, so there is nothing to
+ *   free. A connection is a number, not a pointer. A wrong number is an error, nothing worse.
+ * - The library stays in the process after it is loaded. Its thread does not delay the end of the process.
  */";
 
 /// The parts of the header, each by the declaration that it begins with.
@@ -34,13 +34,16 @@ const PARTS: [(&str, &str); 11] = [
     ("#define VMS_TEXT_LIMIT ", "Limits"),
     ("typedef struct VmsSessionInfo ", "Structs"),
     ("typedef struct VmsLogon ", "Structs for \"Connection to a VMS\""),
-    ("int32_t init_session(", "Telemetry: init_session first, then on_connect and on_disconnect for each connection"),
+    (
+        "int32_t init_session(",
+        "Telemetry: call init_session first, then on_connect and on_disconnect for each connection",
+    ),
     ("int32_t get_config(", "Reading state"),
     ("int32_t last_error(", "Errors"),
     (
         "int32_t reserve_connection(",
-        "Connection to a VMS: for a host that leaves the logon to the library. reserve_connection, find_vms if the user is a\n * \
-         Windows user, connect_vms, and on_disconnect at the end. These functions work whether or not telemetry is on.",
+        "Connection to a VMS, if the library makes the logon. Call reserve_connection, then find_vms for a Windows user,\n * \
+         connect_vms, and on_disconnect at the end. These functions work whether or not telemetry is on.",
     ),
 ];
 

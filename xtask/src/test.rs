@@ -156,9 +156,13 @@ fn checks(wants: &dyn Fn(Stage) -> bool) -> Outcome<()> {
 fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]).env("VMS_TEST_NATIVE", &built.native);
+    command.env("RUST_TEST_THREADS", THREADS);
     let (success, printed) = listen(&mut command)?;
     tally.libtest(success, &printed, HERE)
 }
+
+/// More than there are processors: the tests wait most of the time.
+const THREADS: &str = "6";
 
 /// What the tests on Windows run.
 struct ForWindows<'a> {
@@ -208,13 +212,19 @@ fn c_programs() -> PathBuf {
 
 /// Runs each program of the library's tests on Windows.
 fn rust_on_windows(programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
-    let variables = [
+    // What a test lacks is an error there as well.
+    let ci = std::env::var("CI").ok().map(|value| ("CI", value));
+    let variables: Vec<(&str, String)> = [
+        ("RUST_TEST_THREADS", THREADS.to_owned()),
         ("VMS_TEST_NATIVE", windows::path(programs.native)),
         ("VMS_TEST_PROGRAMS", windows::path(&c_programs())),
         ("VMS_TEST_WINE", "1".to_owned()),
         // Where golden files are.
         ("CARGO_MANIFEST_DIR", windows::path(&root())),
-    ];
+    ]
+    .into_iter()
+    .chain(ci)
+    .collect();
     for test in &programs.tests {
         hear(&format!("     Running {}", test.display()));
         let (success, printed) = listen(&mut windows::program(test, &[], &variables))?;

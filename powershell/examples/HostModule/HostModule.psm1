@@ -1,4 +1,4 @@
-# A module with connections of its own, which it reports.
+# A module that makes its own connections and reports them.
 $session = [Vms.Telemetry.TelemetrySession]::Start([Vms.Telemetry.TelemetryOptions]::new('5.0.0'))
 $connection = $null
 
@@ -7,7 +7,7 @@ function Connect-Vms {
     param([Parameter(Mandatory)] [guid] $SiteId)
 
     Disconnect-Vms
-    # Here the module logs on in its own way, and reads what the VMS is and what its privacy option says.
+    # Log on here, and read these values from the VMS. This sample has no VMS: do not copy the values, above all not 'On'.
     $facts = [Vms.Telemetry.VmsConnectionFacts]::new($SiteId, 'WindowsUser')
     $facts.UsageDataPolicy = 'On'
     $facts.EncryptionEnabled = $true

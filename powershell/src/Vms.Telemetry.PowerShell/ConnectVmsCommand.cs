@@ -6,7 +6,7 @@ using System.Threading;
 
 namespace Vms.Telemetry.PowerShell;
 
-/// <summary>Logs on to a VMS. What it has is counted in the background.</summary>
+/// <summary>Logs on to a VMS. Its devices are counted in the background.</summary>
 [Cmdlet(
     VerbsCommunications.Connect,
     "Vms",
@@ -46,11 +46,11 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     [Parameter(Mandatory = true, ParameterSetName = BasicUserSet)]
     public SwitchParameter BasicUser { get; set; }
 
-    /// <summary>Gets or sets a token that the VMS's identity provider gave out.</summary>
+    /// <summary>Gets or sets a token from the VMS's identity provider.</summary>
     [Parameter(Mandatory = true, ParameterSetName = AccessTokenSet)]
     public SecureString AccessToken { get; set; } = new();
 
-    /// <summary>Gets or sets whether an address with <c>http://</c> is refused.</summary>
+    /// <summary>Gets or sets whether HTTPS is required.</summary>
     [Parameter]
     public SwitchParameter SecureOnly { get; set; }
 
@@ -62,7 +62,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     [Parameter]
     public SwitchParameter SkipCertificateCheck { get; set; }
 
-    /// <summary>Gets or sets the longest time for the logon as a whole, in seconds.</summary>
+    /// <summary>Gets or sets the timeout of the whole logon, in seconds.</summary>
     [Parameter]
     [ValidateRange(1, 3600)]
     public int TimeoutSec { get; set; } = 60;

@@ -4,8 +4,8 @@ namespace Vms.Telemetry.PowerShell;
 
 /// <summary>Shows a connection as a table of what people look for first.</summary>
 /// <remarks>
-/// The object carries its view itself: a format file would be read at each import, for 15 ms, whether or not anybody
-/// connects. PowerShell makes a table of four properties at most.
+/// The object carries its view itself: a format file would be read at each import, for 15 ms, also if there is no
+/// connection. PowerShell makes a table of four properties at most.
 /// </remarks>
 internal static class ConnectionView
 {
@@ -13,7 +13,7 @@ internal static class ConnectionView
 
     private static readonly string[] s_columns = ["Name", "Address", "Product", "UserType"];
 
-    /// <summary>Gives the object that goes into the pipeline.</summary>
+    /// <summary>Returns the object for the pipeline.</summary>
     internal static PSObject Of(VmsConnection connection)
     {
         var shown = PSObject.AsPSObject(connection);

@@ -2,7 +2,7 @@ using System.Management.Automation;
 
 namespace Vms.Telemetry.PowerShell;
 
-/// <summary>Shows the open connection to a VMS; nothing where none is open.</summary>
+/// <summary>Shows the open connection to a VMS. Returns nothing if none is open.</summary>
 [Cmdlet(VerbsCommon.Get, "VmsConnection")]
 [OutputType(typeof(VmsConnection))]
 public sealed class GetVmsConnectionCommand : VmsCommand

@@ -5,7 +5,7 @@ using System.Reflection;
 
 namespace Vms.Telemetry.PowerShell;
 
-/// <summary>Reaches the <c>Import-Module</c> that runs at this moment, for its verbose stream.</summary>
+/// <summary>Finds the running <c>Import-Module</c>, for its verbose stream.</summary>
 /// <remarks>
 /// The engine hands an initializer no command to write with, and <c>-Verbose</c> of <c>Import-Module</c> is visible
 /// neither in preference variables nor to a script. So this goes through members that are not public, the same in
@@ -13,7 +13,7 @@ namespace Vms.Telemetry.PowerShell;
 /// </remarks>
 internal static class ImportCommand
 {
-    /// <summary>Writes a verbose message where the user asked for such; else the message is not even made.</summary>
+    /// <summary>Writes a verbose message if the user asked for verbose messages. Otherwise the message is not made.</summary>
     /// <param name="message">Makes the message; null: there is none.</param>
     internal static void WriteVerbose(Func<string?> message)
     {

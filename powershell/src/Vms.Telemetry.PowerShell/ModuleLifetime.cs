@@ -5,7 +5,7 @@ namespace Vms.Telemetry.PowerShell;
 
 /// <summary>
 /// Starts the session when the module is imported. Removing the module ends nothing: the session is the process's,
-/// and a connection that nobody closed is not reported as closed.
+/// and a connection that was not closed is not reported as closed.
 /// </summary>
 public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssemblyCleanup
 {

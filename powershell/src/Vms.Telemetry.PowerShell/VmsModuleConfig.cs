@@ -3,7 +3,7 @@ using System;
 namespace Vms.Telemetry.PowerShell;
 
 /// <summary>
-/// Shows the module's configuration: what <c>Get-VmsModuleConfig</c> gives and <c>Set-VmsModuleConfig</c> takes from
+/// The module's configuration: <c>Get-VmsModuleConfig</c> returns it, and <c>Set-VmsModuleConfig</c> accepts it from
 /// the pipeline.
 /// </summary>
 public sealed class VmsModuleConfig
@@ -32,16 +32,16 @@ public sealed class VmsModuleConfig
         LastFailure = problem;
     }
 
-    /// <summary>Gets whether events are recorded and sent; false also while that is not known.</summary>
+    /// <summary>Gets whether events are recorded and sent. Also false if that is not known now.</summary>
     public bool EnableTelemetry { get; }
 
     /// <summary>Gets who decided whether telemetry is on, and why.</summary>
     public string TelemetryReason { get; }
 
-    /// <summary>Gets why nothing of the last connection is sent although telemetry is on; empty: it is sent.</summary>
+    /// <summary>Gets why no event of the last connection is sent although telemetry is on. Empty if they are sent.</summary>
     public string ConnectionReason { get; } = "";
 
-    /// <summary>Gets whether events are written to the telemetry log; with telemetry off nothing is logged.</summary>
+    /// <summary>Gets whether events are written to the telemetry log. When telemetry is off, nothing is logged.</summary>
     public bool LogTelemetry { get; }
 
     /// <summary>Gets who decided whether events are logged.</summary>
@@ -56,18 +56,18 @@ public sealed class VmsModuleConfig
     /// <summary>Gets the folder of the telemetry log.</summary>
     public string LogFolder { get; } = "";
 
-    /// <summary>Gets the random id of this session; all zero: there is none.</summary>
+    /// <summary>Gets the random id of this session. All zero if there is none.</summary>
     public Guid SessionId { get; }
 
     /// <summary>Gets the number of events pending for the destination of this session.</summary>
     public long PendingEvents { get; }
 
-    /// <summary>Gets when Application Insights last accepted events; null: it never did.</summary>
+    /// <summary>Gets when Application Insights last accepted events. Null if it never did.</summary>
     public DateTimeOffset? LastSent { get; }
 
-    /// <summary>Gets why the last attempt to send failed; empty: it did not.</summary>
+    /// <summary>Gets why the last attempt to send failed. Empty if it did not.</summary>
     public string LastDeliveryFailure { get; } = "";
 
-    /// <summary>Gets what last failed on this computer; empty: nothing did.</summary>
+    /// <summary>Gets the last local error. Empty if there was none.</summary>
     public string LastFailure { get; }
 }

@@ -15,7 +15,7 @@ internal sealed unsafe class NativeMethods
     internal const uint False = 1;
     internal const uint True = 2;
 
-    /// <summary>Enough for every text but the longest paths.</summary>
+    /// <summary>Enough for every text except the longest paths.</summary>
     private const int UsualText = 512;
 
     private static readonly object s_gate = new();
@@ -71,7 +71,7 @@ internal sealed unsafe class NativeMethods
             problem = "";
             if (s_loaded is null)
             {
-                // Another module's copy will do where it has all that is called: a process has one session.
+                // Use another module's copy if it has all functions that are called: a process has one session.
                 s_loaded = Bind(NativeLibraryLoader.FindLoaded(), ref problem);
                 if (s_loaded is null)
                 {
@@ -190,7 +190,7 @@ internal sealed unsafe class NativeMethods
         return status;
     }
 
-    /// <summary>Finds the server: its address, and where a Windows user gets a token. Closes what the logon replaces.</summary>
+    /// <summary>Finds the address and the token endpoint. Closes the connection that the logon replaces.</summary>
     internal TelemetryStatus FindVms(ulong connection, VmsLogon logon, out VmsServer server)
     {
         var info = LogonInfo(logon, logon.Timeout);

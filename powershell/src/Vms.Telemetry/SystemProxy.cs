@@ -11,7 +11,7 @@ namespace Vms.Telemetry;
 /// </summary>
 internal static class SystemProxy
 {
-    /// <summary>What is asked for where no connection string names an address: any of the service's hosts.</summary>
+    /// <summary>The address to find a proxy for, if no connection string names one: any host of the service.</summary>
     private const string UsualEndpoint = "https://dc.services.visualstudio.com/";
 
     private static int s_asked;
@@ -20,11 +20,11 @@ internal static class SystemProxy
     /// <summary>Gets whether the system, not the environment, says which proxy to use.</summary>
     internal static bool IsNeeded { get; } = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
 
-    /// <summary>Gets why the proxy could not be found; null: nothing failed. Nothing is sent then.</summary>
+    /// <summary>Gets why the proxy could not be found, so that nothing is sent. Null if nothing failed.</summary>
     internal static string? Problem => s_problem;
 
-    /// <summary>Starts looking for the proxy unless that was done already. Called only where telemetry is on.</summary>
-    /// <param name="native">Who is told.</param>
+    /// <summary>Starts looking for the proxy unless that was done already. Called only if telemetry is on.</summary>
+    /// <param name="native">The library that uses the proxy.</param>
     /// <param name="connectionString">The host's connection string.</param>
     internal static void Announce(NativeMethods native, string? connectionString)
     {
@@ -50,7 +50,7 @@ internal static class SystemProxy
         }
     }
 
-    /// <summary>Takes the address out of the connection string that holds; the environment goes first.</summary>
+    /// <summary>Returns the address in the connection string that applies. The environment takes precedence.</summary>
     private static string? Endpoint(string? connectionString)
     {
         const string Name = "IngestionEndpoint=";

@@ -4,8 +4,8 @@ using System.Threading;
 namespace Vms.Telemetry;
 
 /// <summary>
-/// Stands for an open connection to a VMS. <see cref="Close"/> reports its graceful end; a connection that just ends
-/// with its process is not reported.
+/// An open connection to a VMS. <see cref="Close"/> records its end. If the process ends without it, no end is
+/// recorded.
 /// </summary>
 public sealed class TelemetryConnection : IDisposable
 {
@@ -21,13 +21,13 @@ public sealed class TelemetryConnection : IDisposable
         Problem = problem;
     }
 
-    /// <summary>Gets whether an event was recorded for this connection; not so where telemetry is off.</summary>
+    /// <summary>Gets whether an event was recorded for this connection. False if telemetry is off.</summary>
     public bool IsReported { get; }
 
-    /// <summary>Gets what failed when the connection was opened or closed; null: nothing did.</summary>
+    /// <summary>Gets what failed when the connection was opened or closed. Null if nothing failed.</summary>
     public string? Problem { get; private set; }
 
-    /// <summary>Reports the graceful end of the connection, once. Never throws and never waits for the network.</summary>
+    /// <summary>Records the end of the connection, once. Does not throw.</summary>
     public void Close()
     {
         if (_native is null || Interlocked.Exchange(ref _isClosed, 1) == 1)
@@ -42,6 +42,6 @@ public sealed class TelemetryConnection : IDisposable
         }
     }
 
-    /// <summary>As <see cref="Close"/>.</summary>
+    /// <summary>Does the same as <see cref="Close"/>.</summary>
     public void Dispose() => Close();
 }

@@ -2,10 +2,10 @@ using System;
 
 namespace Vms.Telemetry;
 
-/// <summary>Says why the configuration could not be read or changed, or why there is no connection.</summary>
+/// <summary>The configuration could not be read or changed, or a logon failed.</summary>
 public sealed class TelemetryException : Exception
 {
-    /// <summary>Creates an exception that says nothing.</summary>
+    /// <summary>Creates an exception without a message.</summary>
     public TelemetryException()
     {
     }

@@ -1,6 +1,6 @@
 namespace Vms.Telemetry;
 
-/// <summary>Names who decided a value of the configuration.</summary>
+/// <summary>Who decided a value of the configuration.</summary>
 public enum TelemetryLayer
 {
     /// <summary>The default: nobody has opted in or out.</summary>
@@ -21,15 +21,15 @@ public enum TelemetryLayer
     /// <summary>Telemetry cannot work in this process: no folder, an unusable connection string.</summary>
     Unusable = 5,
 
-    /// <summary>The administrator of this computer, by a policy that no user can lift.</summary>
+    /// <summary>The administrator of this computer, by a policy that users cannot override.</summary>
     MachinePolicy = 6,
 
-    /// <summary>The user opted out in this session, and that could not be stored: it ends with the process.</summary>
+    /// <summary>The user opted out in this session, and that could not be stored. It ends with the process.</summary>
     Session = 7,
 
     /// <summary>
-    /// At the moment it is not known whether somebody has opted out, for example because the settings file cannot be
-    /// parsed or is locked. Nothing is recorded or sent; pending events are kept.
+    /// It is not known now whether there is an opt-out, for example because the settings file is locked or damaged. Nothing
+    /// is recorded or sent. Pending events are kept.
     /// </summary>
     Unsure = 8,
 }

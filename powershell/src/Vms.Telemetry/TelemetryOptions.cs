@@ -3,29 +3,29 @@ using System.Reflection;
 
 namespace Vms.Telemetry;
 
-/// <summary>Says who the host is, for <see cref="TelemetrySession.Start"/>.</summary>
+/// <summary>Describes the host program, for <see cref="TelemetrySession.Start"/>.</summary>
 public sealed class TelemetryOptions
 {
-    /// <summary>Creates options for a host with a version of its own.</summary>
-    /// <param name="assemblyVersion">Version of the host: what <c>AssemblyVersion</c> in the events says.</param>
+    /// <summary>Creates options for a host program with this version.</summary>
+    /// <param name="assemblyVersion">Version of the host program. It is the field <c>AssemblyVersion</c> in the events.</param>
     public TelemetryOptions(string assemblyVersion)
     {
         AssemblyVersion = assemblyVersion ?? throw new ArgumentNullException(nameof(assemblyVersion));
     }
 
-    /// <summary>Creates options for a host whose version is the ProductVersion of an assembly.</summary>
-    /// <param name="host">The host's assembly; a program gives <see cref="Assembly.GetEntryAssembly"/>.</param>
+    /// <summary>Creates options for a host program whose version is the ProductVersion of an assembly.</summary>
+    /// <param name="host">The assembly, for example <see cref="Assembly.GetEntryAssembly"/>.</param>
     public TelemetryOptions(Assembly host)
         : this(ProductVersion(host ?? throw new ArgumentNullException(nameof(host))))
     {
     }
 
-    /// <summary>Gets the version of the host.</summary>
+    /// <summary>Gets the version of the host program.</summary>
     public string AssemblyVersion { get; }
 
     /// <summary>
-    /// Gets or sets the Application Insights connection string; null: the built-in one. The environment variable
-    /// <c>VMS_ApplicationInsights__ConnectionString</c> goes before it.
+    /// Gets or sets the Application Insights connection string. Null for the built-in one. The environment variable
+    /// <c>VMS_ApplicationInsights__ConnectionString</c> takes precedence.
     /// </summary>
     public string? ConnectionString { get; set; }
 

@@ -8,16 +8,17 @@ using System.Threading;
 namespace Vms.Telemetry;
 
 /// <summary>
-/// The telemetry session of this process. A process has one: starting another one joins it.
+/// The telemetry session of this process. A process has one session, and starting it again joins it.
 /// </summary>
 /// <remarks>
-/// <see cref="Start"/>, <see cref="Connect"/>, <see cref="HoldSending"/> and <see cref="TelemetryConnection.Close"/> never throw because of
-/// telemetry and never wait for the network; <see cref="Problem"/> says what failed. <see cref="LogOn"/>,
-/// <see cref="Configure"/> and <see cref="GetConfig"/> throw <see cref="TelemetryException"/>. All members may be used from any thread.
+/// <see cref="Start"/>, <see cref="Connect"/>, <see cref="HoldSending"/> and <see cref="TelemetryConnection.Close"/> do not
+/// throw if telemetry fails, and do not wait for the network. <see cref="Problem"/> says what failed.
+/// <see cref="LogOn"/>, <see cref="Configure"/> and <see cref="GetConfig"/> throw <see cref="TelemetryException"/>. You can
+/// use all members from any thread.
 /// </remarks>
 public sealed class TelemetrySession : IDisposable
 {
-    /// <summary>.NET's configuration, and so MilestonePSTools, takes both for one name.</summary>
+    /// <summary>.NET's configuration, and so MilestonePSTools, treats both as one name.</summary>
     private static readonly string[] s_ownVariables = ["VMS_ApplicationInsights__", "VMS_ApplicationInsights:"];
 
     private static readonly string[] s_commonVariables =
@@ -38,7 +39,7 @@ public sealed class TelemetrySession : IDisposable
         StartedOn = startedOn;
     }
 
-    /// <summary>Gets why the session does nothing, or sends nothing; null: nothing failed.</summary>
+    /// <summary>Gets why the session does nothing, or sends nothing. Null if nothing failed.</summary>
     public string? Problem => _problem ?? SystemProxy.Problem;
 
     /// <summary>Gets whether NewSession was recorded, or the running session joined, with telemetry on.</summary>
@@ -49,10 +50,10 @@ public sealed class TelemetrySession : IDisposable
         _native is null || !StartedOn || _native.HasText(NativeText.LastFailure) || _native.HasText(NativeText.DeliveryFailure);
 
     /// <summary>
-    /// Starts the session of this process, or joins it, and records <c>NewSession</c> unless somebody opted out.
+    /// Starts the session of this process, or joins it. Records <c>NewSession</c> if telemetry is on.
     /// </summary>
-    /// <param name="options">Who the host is.</param>
-    /// <returns>A session; one that does nothing where it cannot work.</returns>
+    /// <param name="options">The host program.</param>
+    /// <returns>A session. If telemetry cannot work, the session does nothing.</returns>
     public static TelemetrySession Start(TelemetryOptions options)
     {
         if (options is null)
@@ -94,9 +95,9 @@ public sealed class TelemetrySession : IDisposable
         }
     }
 
-    /// <summary>Records that the host itself connected to a VMS, unless somebody opted out.</summary>
+    /// <summary>Records that the host program connected to a VMS, if telemetry is on.</summary>
     /// <param name="facts">What is known of the connection.</param>
-    /// <returns>The connection, to be closed when the host disconnects gracefully.</returns>
+    /// <returns>The connection. Close it when the user disconnects.</returns>
     public TelemetryConnection Connect(VmsConnectionFacts facts)
     {
         if (facts is null)
@@ -120,12 +121,12 @@ public sealed class TelemetrySession : IDisposable
         return new TelemetryConnection(_native, number, status == TelemetryStatus.Ok, null);
     }
 
-    /// <summary>Logs on to a VMS. The calling thread waits for that; what follows goes on in the background.</summary>
-    /// <param name="logon">Where and as whom.</param>
-    /// <param name="cancellation">Ends the attempt at once.</param>
-    /// <returns>The connection. Unless telemetry is off, NewVmsSession is recorded as soon as the VMS is counted.</returns>
-    /// <exception cref="TelemetryException">There is no connection; the message says what to do.</exception>
-    /// <exception cref="OperationCanceledException">The attempt was ended.</exception>
+    /// <summary>Logs on to a VMS. Blocks the calling thread for the logon. Devices are counted in the background.</summary>
+    /// <param name="logon">The server and the user.</param>
+    /// <param name="cancellation">Cancels the attempt at once.</param>
+    /// <returns>The connection. If telemetry is on, NewVmsSession is recorded when the devices are counted.</returns>
+    /// <exception cref="TelemetryException">The logon failed. The message says what to do.</exception>
+    /// <exception cref="OperationCanceledException">The attempt was cancelled.</exception>
     public VmsConnection LogOn(VmsLogon logon, CancellationToken cancellation = default)
     {
         if (logon is null)
@@ -139,16 +140,16 @@ public sealed class TelemetrySession : IDisposable
     }
 
     /// <summary>
-    /// Changes the configuration, for this session and all later ones of the user. In effect when this returns.
+    /// Changes the configuration, for this session and all later ones of the user. It is in effect when this returns.
     /// </summary>
-    /// <param name="enableTelemetry">Whether events are recorded and sent; null: as it is.</param>
-    /// <param name="logTelemetry">Whether events are written to the telemetry log; null: as it is.</param>
+    /// <param name="enableTelemetry">Whether events are recorded and sent. Null for no change.</param>
+    /// <param name="logTelemetry">Whether events are written to the telemetry log. Null for no change.</param>
     /// <returns>
-    /// A warning, for example that an environment variable still opts out; null: there is none.
+    /// A warning, for example that an environment variable still opts out. Null if there is none.
     /// </returns>
     /// <exception cref="TelemetryException">
-    /// The choice could not be stored, or a policy of this computer's administrator forbids it. An opt-out is in effect in
-    /// this session even then, and the message says for how long.
+    /// The setting could not be stored, or a policy of the administrator forbids it. An opt-out is still in effect in this
+    /// session, and the message says so.
     /// </exception>
     public string? Configure(bool? enableTelemetry, bool? logTelemetry)
     {
@@ -161,10 +162,10 @@ public sealed class TelemetrySession : IDisposable
     }
 
     /// <summary>
-    /// Keeps requests from beginning, for example while a person is asked whether to opt out: what is recorded meanwhile
-    /// waits. A request under way may finish. Holds nest: sending goes on when each of them is disposed.
+    /// Keeps requests from beginning, for example while the user is asked whether to opt out. Events are still recorded. A
+    /// request that is being sent can complete. Holds nest: requests begin again when all of them are disposed.
     /// </summary>
-    /// <returns>The hold, to be disposed on whatever thread. Without a native library it does nothing.</returns>
+    /// <returns>The hold. Dispose it on any thread. Without a native library it does nothing.</returns>
     public IDisposable HoldSending()
     {
         ThrowIfDisposed();
@@ -199,7 +200,7 @@ public sealed class TelemetrySession : IDisposable
     }
 
     /// <summary>
-    /// Makes this object unusable; the session itself ends with the process. Sends nothing and never waits.
+    /// Makes this object unusable. The session itself ends with the process. Sends nothing and does not wait.
     /// </summary>
     public void Dispose() => _isDisposed = true;
 
@@ -217,7 +218,7 @@ public sealed class TelemetrySession : IDisposable
             : null;
 
     /// <summary>
-    /// Returns the variables that the native library reads. Outside Windows .NET has an environment of its own: native code
+    /// Returns the variables that the native library reads. Outside Windows, .NET has its own environment, and native code
     /// does not see what a program sets there. On Windows the native library reads them itself.
     /// </summary>
     private static string[] Variables()
@@ -236,7 +237,7 @@ public sealed class TelemetrySession : IDisposable
         return variables.ToArray();
     }
 
-    /// <summary>Has the system's proxy found. Where telemetry is off, the system is not asked for it.</summary>
+    /// <summary>Starts looking for the system's proxy. If telemetry is off, the system is not asked.</summary>
     private void AnnounceProxy(NativeMethods native)
     {
         if (SystemProxy.IsNeeded && native.GetConfig(out var config) == TelemetryStatus.Ok

@@ -3,7 +3,7 @@ namespace Vms.Telemetry;
 /// <summary>The outcome of a call into the native library.</summary>
 public enum TelemetryStatus
 {
-    /// <summary>The native library could not be loaded; nothing was called.</summary>
+    /// <summary>The native library could not be loaded. Nothing was called.</summary>
     Unavailable = -1,
 
     /// <summary>Done.</summary>
@@ -13,15 +13,14 @@ public enum TelemetryStatus
     Off = 1,
 
     /// <summary>
-    /// Done, and nothing was recorded: at the moment it is not known whether the user has opted out. Pending events are
-    /// kept.
+    /// Done, and nothing was recorded: it is not known now whether there is an opt-out. Pending events are kept.
     /// </summary>
     Unsure = 2,
 
     /// <summary>The configuration was changed, and there is a warning.</summary>
     Warning = 3,
 
-    /// <summary>A value that was handed over cannot be used.</summary>
+    /// <summary>An argument cannot be used.</summary>
     InvalidArgument = 10,
 
     /// <summary>There is no session.</summary>
@@ -36,10 +35,10 @@ public enum TelemetryStatus
     /// <summary>A buffer is too small.</summary>
     BufferTooSmall = 14,
 
-    /// <summary>A file or folder could not be used; the message names it.</summary>
+    /// <summary>A file or folder could not be used. The message names it.</summary>
     File = 20,
 
-    /// <summary>The settings file cannot be parsed; the message names file, line and column.</summary>
+    /// <summary>The settings file cannot be parsed. The message names file, line and column.</summary>
     Settings = 21,
 
     /// <summary>The operating system has no resources left: no thread could be started.</summary>
@@ -51,10 +50,10 @@ public enum TelemetryStatus
     /// <summary>A defect of the native library.</summary>
     Internal = 30,
 
-    /// <summary>No connection: name not found, refused, no route, cut off.</summary>
+    /// <summary>The connection failed: name not found, refused, no route, or reset.</summary>
     Unreachable = 40,
 
-    /// <summary>The timeout is over.</summary>
+    /// <summary>Timed out.</summary>
     Timeout = 41,
 
     /// <summary>This computer does not trust the server's certificate.</summary>
@@ -63,10 +62,10 @@ public enum TelemetryStatus
     /// <summary>The server does not answer over HTTPS, or HTTPS was required and the address is for plain HTTP.</summary>
     NotEncrypted = 43,
 
-    /// <summary>The server points to another one.</summary>
+    /// <summary>The server redirects to another server. Such a redirect is not followed.</summary>
     Redirected = 44,
 
-    /// <summary>Name, password or token were refused.</summary>
+    /// <summary>The server rejected the user name, the password or the token.</summary>
     LogonRefused = 45,
 
     /// <summary>The user is locked.</summary>
@@ -75,15 +74,15 @@ public enum TelemetryStatus
     /// <summary>The user must choose a new password first.</summary>
     PasswordExpired = 47,
 
-    /// <summary>The user may log on, and not read what is needed.</summary>
+    /// <summary>The user may log on, but may not read what is needed.</summary>
     AccessDenied = 48,
 
-    /// <summary>The server says that it failed.</summary>
+    /// <summary>The server reported an internal error.</summary>
     ServerFailed = 49,
 
-    /// <summary>The answer is not that of an XProtect API.</summary>
+    /// <summary>The response is not that of an XProtect API.</summary>
     AnswerInvalid = 50,
 
-    /// <summary>Another thread closed the connection during the attempt.</summary>
+    /// <summary>Another thread cancelled the attempt.</summary>
     Cancelled = 51,
 }

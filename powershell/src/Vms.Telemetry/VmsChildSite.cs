@@ -2,7 +2,7 @@ using System;
 
 namespace Vms.Telemetry;
 
-/// <summary>Shows a child site of the site that a connection leads to.</summary>
+/// <summary>A child site of a VMS site.</summary>
 public sealed class VmsChildSite
 {
     internal VmsChildSite(Guid id, string name, string version)
@@ -12,13 +12,13 @@ public sealed class VmsChildSite
         Version = version;
     }
 
-    /// <summary>Gets the actual id of the child site; it is never sent.</summary>
+    /// <summary>Gets the actual id of the child site. It is not sent.</summary>
     public Guid Id { get; }
 
     /// <summary>Gets the name of the child site.</summary>
     public string Name { get; }
 
-    /// <summary>Gets the version of the child site; empty: it is not known.</summary>
+    /// <summary>Gets the version of the child site. Empty if it is not known.</summary>
     public string Version { get; }
 
     /// <inheritdoc/>

@@ -6,13 +6,13 @@ using System.Threading;
 namespace Vms.Telemetry;
 
 /// <summary>
-/// A connection to a VMS that <see cref="TelemetrySession.LogOn"/> made. Unless telemetry is off, the usage data option and
-/// the devices of the VMS are read in the background, and then NewVmsSession is recorded; at the end of the process, with
-/// what is known within a second.
+/// A connection to a VMS that <see cref="TelemetrySession.LogOn"/> made. If telemetry is on, the usage data option and the
+/// devices of the VMS are read in the background, and then NewVmsSession is recorded. The end of the process waits at
+/// most 1 second for that, and records the counts that are known.
 /// </summary>
 public sealed class VmsConnection : IDisposable
 {
-    /// <summary>Longest delay of the process's end.</summary>
+    /// <summary>Longest wait at the end of the process.</summary>
     private const uint ExitMilliseconds = 1_000;
 
     private readonly NativeMethods _native;
@@ -39,16 +39,16 @@ public sealed class VmsConnection : IDisposable
     /// <summary>Gets the name of the site.</summary>
     public string Name { get; }
 
-    /// <summary>Gets the actual id of the site; it is never sent.</summary>
+    /// <summary>Gets the actual id of the site. It is not sent.</summary>
     public Guid Id { get; }
 
-    /// <summary>Gets the address that is really used.</summary>
+    /// <summary>Gets the address in use.</summary>
     public string Address { get; }
 
-    /// <summary>Gets the version of the VMS; empty: it is not known.</summary>
+    /// <summary>Gets the version of the VMS. Empty if it is not known.</summary>
     public string Version { get; }
 
-    /// <summary>Gets the product name of the VMS; empty: it is not known.</summary>
+    /// <summary>Gets the product name of the VMS. Empty if it is not known.</summary>
     public string Product { get; }
 
     /// <summary>Gets the kind of user.</summary>
@@ -60,7 +60,7 @@ public sealed class VmsConnection : IDisposable
     /// <summary>Gets when the connection was opened.</summary>
     public DateTimeOffset ConnectedSince { get; } = DateTimeOffset.Now;
 
-    /// <summary>Gets the child sites; empty if they were not asked for.</summary>
+    /// <summary>Gets the child sites. Empty if they were not requested.</summary>
     public IReadOnlyList<VmsChildSite> ChildSites { get; }
 
     /// <summary>Gets whether the connection is open.</summary>
@@ -69,16 +69,16 @@ public sealed class VmsConnection : IDisposable
     /// <summary>Gets whether the usage data option or the devices of the VMS are being read in the background.</summary>
     public bool IsCounting => TryRead(out var state) && state.Counting == NativeMethods.True;
 
-    /// <summary>Gets the number of items counted so far; of a closed connection, the last number that is known.</summary>
+    /// <summary>Gets the number of items counted so far. For a closed connection, the last known number.</summary>
     public long ItemsCounted => State().ItemsCounted;
 
     /// <summary>
-    /// Gets the value of the VMS's usage data option; unknown until it was read. With telemetry off it is not read.
+    /// Gets the value of the usage data option. Unknown until it was read. When telemetry is off, it is not read.
     /// </summary>
     public UsageDataPolicy UsageDataPolicy => State().UsageDataPolicy;
 
     /// <summary>
-    /// Gets whether NewVmsSession was recorded; false: nothing of this connection is sent; null: not decided yet.
+    /// Gets whether NewVmsSession was recorded. False if no event of this connection is sent, null if not decided yet.
     /// </summary>
     public bool? IsReported => State().Reported switch
     {
@@ -86,14 +86,14 @@ public sealed class VmsConnection : IDisposable
         var reported => reported == NativeMethods.True,
     };
 
-    /// <summary>Gets what telemetry failed at when the connection was closed; null: at nothing.</summary>
+    /// <summary>Gets what failed when the connection was closed. Null if nothing failed.</summary>
     public string? Problem => _telemetry.Problem;
 
     internal ulong Number { get; }
 
     /// <summary>
-    /// Closes the connection and records CloseVmsSession, once. While the VMS is being counted, waits for that for a second
-    /// at most. Never throws.
+    /// Closes the connection and records CloseVmsSession, once. If devices are still being counted, waits at most 1 second.
+    /// Does not throw.
     /// </summary>
     public void Close()
     {
@@ -102,13 +102,13 @@ public sealed class VmsConnection : IDisposable
         _telemetry.Close();
     }
 
-    /// <summary>As <see cref="Close"/>.</summary>
+    /// <summary>Does the same as <see cref="Close"/>.</summary>
     public void Dispose() => Close();
 
     /// <inheritdoc/>
     public override string ToString() => Name;
 
-    /// <summary>Finds the server and logs on; the calling thread waits for both.</summary>
+    /// <summary>Finds the server and logs on. Blocks the calling thread for both.</summary>
     internal static VmsConnection Open(NativeMethods native, VmsLogon logon, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
@@ -163,7 +163,7 @@ public sealed class VmsConnection : IDisposable
         status = native.ConnectVms(number, logon, found.Address, token, logon.Timeout - clock.Elapsed, out var server);
         if (status == TelemetryStatus.InvalidArgument)
         {
-            // All but the token was good for the first call.
+            // Everything except the token was accepted in the first call.
             throw WindowsLogon.Failure(TelemetryStatus.AnswerInvalid, endpoint, "the token that it gave cannot be used");
         }
 

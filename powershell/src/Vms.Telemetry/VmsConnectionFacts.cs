@@ -2,7 +2,7 @@ using System;
 
 namespace Vms.Telemetry;
 
-/// <summary>Holds the facts of a connection to an XProtect VMS. Null says that a fact is not known; it is left out.</summary>
+/// <summary>The facts of a connection to an XProtect VMS. A fact that is null is left out of the event.</summary>
 public sealed class VmsConnectionFacts
 {
     /// <summary>Creates the facts of a connection.</summary>
@@ -14,13 +14,13 @@ public sealed class VmsConnectionFacts
         UserType = userType;
     }
 
-    /// <summary>Gets the actual id of the site. It never leaves this computer: a random id stands for it.</summary>
+    /// <summary>Gets the actual id of the site. It is not sent: the event has a random id instead.</summary>
     public Guid SiteId { get; }
 
     /// <summary>Gets the kind of user.</summary>
     public VmsUserType UserType { get; }
 
-    /// <summary>Gets or sets what the VMS says about usage data.</summary>
+    /// <summary>Gets or sets the value of the usage data option of the VMS. If it is not set, no event is sent.</summary>
     public UsageDataPolicy UsageDataPolicy { get; set; }
 
     /// <summary>Gets or sets whether the connection uses OAuth.</summary>

@@ -4,8 +4,8 @@ using System.Security;
 namespace Vms.Telemetry;
 
 /// <summary>
-/// Says where and as whom to log on, for <see cref="TelemetrySession.LogOn"/>. Passwords and tokens stay encrypted, where
-/// the system can do that, until they are used.
+/// The server and the user of a logon, for <see cref="TelemetrySession.LogOn"/>. Passwords and tokens stay encrypted until
+/// they are used, if the system supports that.
 /// </summary>
 public sealed class VmsLogon
 {
@@ -18,31 +18,31 @@ public sealed class VmsLogon
     }
 
     /// <summary>
-    /// Gets the address of the management server: <c>https://host</c>, <c>http://host:port</c>, or a bare host name, which
-    /// means HTTPS. With <c>http://</c>, passwords, tokens and data are not encrypted on their way.
+    /// Gets the address of the management server: <c>https://host</c>, <c>http://host:port</c>, or a host name without a
+    /// scheme, which means HTTPS. With <c>http://</c>, passwords, tokens and data are not encrypted.
     /// </summary>
     public string ServerAddress { get; }
 
     /// <summary>Gets the kind of user.</summary>
     public VmsUserType UserType { get; }
 
-    /// <summary>Gets the name of the user; null: the current Windows user, or the user of the token.</summary>
+    /// <summary>Gets the name of the user. Null for the current Windows user, or the user of the token.</summary>
     public string? UserName { get; }
 
-    /// <summary>Gets or sets whether an address with <c>http://</c> is refused.</summary>
+    /// <summary>Gets or sets whether HTTPS is required. An address with <c>http://</c> is then an error.</summary>
     public bool SecureOnly { get; set; }
 
-    /// <summary>Gets or sets whether any certificate is taken: then anybody can pretend to be the server.</summary>
+    /// <summary>Gets or sets whether any certificate is accepted. This allows man-in-the-middle attacks.</summary>
     public bool SkipCertificateCheck { get; set; }
 
     /// <summary>Gets or sets whether the child sites are listed.</summary>
     public bool IncludeChildSites { get; set; }
 
-    /// <summary>Gets or sets the longest time for the logon as a whole, in full seconds, at most an hour.</summary>
+    /// <summary>Gets or sets the timeout of the whole logon, in full seconds, at most 1 hour.</summary>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
-    /// Gets or sets an open connection that is closed first; if this logon cannot be tried, it stays open.
+    /// Gets or sets an open connection to close first. If this logon cannot be tried, that connection stays open.
     /// </summary>
     public VmsConnection? Replaces { get; set; }
 
@@ -71,7 +71,7 @@ public sealed class VmsLogon
     public static VmsLogon AsBasicUser(string serverAddress, string userName, SecureString password) =>
         new(serverAddress, VmsUserType.BasicUser, Required(userName, nameof(userName)), Required(password, nameof(password)));
 
-    /// <summary>Takes a token that the VMS's identity provider gave out.</summary>
+    /// <summary>Logs on with a token from the VMS's identity provider.</summary>
     /// <param name="serverAddress">The management server.</param>
     /// <param name="accessToken">The token.</param>
     /// <returns>The logon.</returns>

@@ -1,6 +1,6 @@
 namespace Vms.Telemetry;
 
-/// <summary>Says what kind of user connected to the VMS.</summary>
+/// <summary>The kind of user that connected to the VMS.</summary>
 public enum VmsUserType
 {
     /// <summary>A basic user of the VMS.</summary>

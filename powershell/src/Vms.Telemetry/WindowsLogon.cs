@@ -18,7 +18,7 @@ namespace Vms.Telemetry;
 /// client does that: it knows the current user's credentials and the policies of the computer. All else is the native
 /// library's.
 /// </summary>
-/// <remarks>A class of its own, so that nothing of HTTP is loaded before somebody logs on.</remarks>
+/// <remarks>A class of its own, so that no HTTP code is loaded before a logon.</remarks>
 internal static class WindowsLogon
 {
     /// <summary>More than any answer with a token.</summary>
@@ -146,7 +146,7 @@ internal static class WindowsLogon
         }
     }
 
-    /// <summary>Gives credentials for the handshakes only: a server that asks for a plain password gets none.</summary>
+    /// <summary>Returns credentials for the handshakes only: a server that asks for a plain password gets none.</summary>
     private static ICredentials Credentials(Uri endpoint, VmsLogon logon)
     {
         if (logon.UserName is not { } user)

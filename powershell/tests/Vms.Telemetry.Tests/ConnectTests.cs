@@ -263,7 +263,7 @@ public sealed class ConnectTests
     public async Task P3_P4_a_certificate_that_nobody_trusts_is_refused_and_taken_on_request(string user)
     {
         using var sandbox = new Sandbox();
-        using var vms = await DemoVms.Start(sandbox, new { tls = Certificate.Make(sandbox) });
+        using var vms = await DemoVms.Start(sandbox, new { tls = "selfSigned" });
         Assert.StartsWith("https:", vms.Address, StringComparison.Ordinal);
 
         await Fails(sandbox, vms.Address, User(user), "VmsCertificateRefused", "SecurityError");
@@ -340,7 +340,7 @@ public sealed class ConnectTests
     public async Task P3_a_redirection_to_HTTPS_on_the_same_host_is_followed()
     {
         using var sandbox = new Sandbox();
-        using var secure = await DemoVms.Start(sandbox, new { tls = Certificate.Make(sandbox) });
+        using var secure = await DemoVms.Start(sandbox, new { tls = "selfSigned" });
         var fault = DemoVms.Fault(Discovery, Effect($"redirect {secure.Address}api/.well-known/uris"));
         using var vms = await DemoVms.Start(sandbox, new { faults = new[] { fault } });
 

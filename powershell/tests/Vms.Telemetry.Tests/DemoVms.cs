@@ -1,10 +1,8 @@
 using System;
 using System.Collections.Generic;
-using System.Globalization;
 using System.Linq;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using System.Threading.Tasks;
 
 namespace Vms.Telemetry.Tests;
@@ -21,21 +19,13 @@ internal sealed class DemoVms : IDisposable
 
     private static readonly string[] s_sites = ["sites"];
 
-    /// <summary>The numbers that the program prints, by the fields of the event.</summary>
-    private static readonly string[] s_fields =
-    [
-        "ChildSites", "Recorders", "HardwareCount", "CameraCount", "MicrophoneCount", "SpeakerCount", "MetadataCount",
-        "InputCount", "OutputCount",
-    ];
-
     private readonly Child _program;
 
-    private DemoVms(Child program, string address, string counts)
+    private DemoVms(Child program, JsonNode said)
     {
         _program = program;
-        Address = address;
-        var numbers = Regex.Matches(counts, "[0-9]+").Select(number => double.Parse(number.Value, CultureInfo.InvariantCulture));
-        Counts = s_fields.Zip(numbers).ToDictionary(pair => pair.First, pair => pair.Second);
+        Address = said["url"]!.GetValue<string>();
+        Counts = said["counts"].Deserialize<Dictionary<string, double>>()!;
     }
 
     /// <summary>Its address, as <c>http://127.0.0.1:4711/</c>.</summary>
@@ -94,9 +84,8 @@ internal sealed class DemoVms : IDisposable
 
         var file = sandbox.WriteFile($"vms-{Guid.NewGuid():N}.json", config.ToJsonString());
         var program = new Child(Given.DemoVms, [file], sandbox.Environment);
-        const string Listening = "listening on ";
         var first = await program.ReadLine();
-        if (first?.StartsWith(Listening, StringComparison.Ordinal) != true)
+        if (first is null)
         {
             using (program)
             {
@@ -104,7 +93,7 @@ internal sealed class DemoVms : IDisposable
             }
         }
 
-        return new DemoVms(program, first[Listening.Length..].Trim(), (await program.ReadLine())!);
+        return new DemoVms(program, JsonNode.Parse(first)!);
     }
 
     /// <summary>A small site with that id.</summary>

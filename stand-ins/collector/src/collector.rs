@@ -1,26 +1,19 @@
 //! The endpoint as its owner sees it: how it is started, told what to do, asked and ended.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use loopback::{Listener, Server};
 use rustls::ServerConfig;
 
 use crate::received::Received;
 use crate::reply::Reply;
 use crate::script::Script;
-use crate::server;
 use crate::store::{Observer, Store};
 
 /// A running endpoint. Dropping it closes every connection and frees the port.
-pub struct Collector {
-    address: SocketAddr,
-    scheme: &'static str,
-    store: Arc<Store>,
-    accepting: Option<JoinHandle<()>>,
-}
+pub struct Collector(Server<Store>);
 
 /// Starts a [`Collector`] that differs from the default one: a free port, plain HTTP, no observer, no
 /// script.
@@ -67,15 +60,8 @@ impl Builder {
     /// # Errors
     /// The port is taken or may not be used, or no thread can be started.
     pub fn start(self) -> io::Result<Collector> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
-        let address = listener.local_addr()?;
-        let store = Arc::new(Store::new(self.observer, self.script));
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let accepting = thread::Builder::new().name("collector".to_owned()).spawn({
-            let store = Arc::clone(&store);
-            move || server::run(&listener, self.tls.as_ref(), &store)
-        })?;
-        Ok(Collector { address, scheme, store, accepting: Some(accepting) })
+        let store = Store::new(self.observer, self.script);
+        Listener::bind(self.port, self.tls)?.serve(store).map(Collector)
     }
 }
 
@@ -97,13 +83,13 @@ impl Collector {
     /// Returns the port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.0.port()
     }
 
     /// Returns the address of its root, such as `http://127.0.0.1:4711/`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{}://{}/", self.scheme, self.address)
+        self.0.url().to_owned()
     }
 
     /// Returns the connection string that makes a client with this instrumentation key send to it.
@@ -124,25 +110,25 @@ impl Collector {
 
     /// Returns to normal service: clears all scripts. Requests that are held stay held.
     pub fn normal(&self) {
-        self.store.clear_plan();
+        self.store().clear_plan();
     }
 
     /// Appends a script for the requests whose first item has this instrumentation key, or for all requests. Its `then`
     /// replaces an earlier one, an empty script clears the earlier ones. A key's own script goes first.
     pub fn load(&self, ikey: Option<&str>, script: Script) {
-        self.store.plan(ikey, script);
+        self.store().plan(ikey, script);
     }
 
     /// Lets go all requests that [`Reply::Hold`] and [`Reply::Silent`] hold at this moment.
     pub fn release(&self) {
-        self.store.release(None);
+        self.store().0.release(None);
     }
 
     /// Waits until at least `count` requests are held or the time is over, and returns how many are. A request whose client
     /// has given up stays held.
     #[must_use]
     pub fn wait_held(&self, count: usize, timeout: Duration) -> usize {
-        self.store.wait_held(None, count, timeout)
+        self.store().0.wait_held(None, count, timeout)
     }
 
     /// Returns how many requests to a track path have arrived in full, whatever became of them.
@@ -155,20 +141,20 @@ impl Collector {
     /// have. The items of the last ones may not be recorded yet.
     #[must_use]
     pub fn wait_for_requests(&self, count: usize, timeout: Duration) -> usize {
-        self.store.wait_requests(None, count, timeout)
+        self.store().wait_requests(None, count, timeout)
     }
 
     /// Waits until at least `count` items with the instrumentation key (with any, if `None`) have arrived or the time is
     /// over, and returns all that are there, refused ones among them, in order of arrival.
     #[must_use]
     pub fn wait_for(&self, ikey: Option<&str>, count: usize, timeout: Duration) -> Vec<Received> {
-        self.store.wait(ikey, false, count, timeout)
+        self.store().wait(ikey, false, count, timeout)
     }
 
     /// Does the same, but counts and returns only items that were taken.
     #[must_use]
     pub fn wait_for_accepted(&self, ikey: Option<&str>, count: usize, timeout: Duration) -> Vec<Received> {
-        self.store.wait(ikey, true, count, timeout)
+        self.store().wait(ikey, true, count, timeout)
     }
 
     /// Returns all items that have arrived, in order of arrival.
@@ -186,18 +172,11 @@ impl Collector {
     /// Returns how many TCP connections were ever accepted: 0 proves that nobody called.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.store.connections()
+        self.store().0.connections()
     }
-}
 
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.store.stop();
-        // The accepting thread sleeps until somebody connects; if this fails, somebody else's connection wakes it.
-        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
-        if let Some(accepting) = self.accepting.take() {
-            let _ = accepting.join();
-        }
+    fn store(&self) -> &Store {
+        self.0.service()
     }
 }
 

@@ -3,108 +3,69 @@
 //! The first line on standard output is the address, the second the connection string to use. Standard output is held from
 //! before the start until they are written, so that no event can come first.
 
+use std::convert::Infallible;
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread;
 
+use clap::Parser;
 use comfy_table::{Table, presets};
-use lexopt::prelude::*;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
-use vms_collector::tls::{Authority, Leaf};
+use vms_collector::tls;
 use vms_collector::{Collector, Received, Script, black_hole, closed_port};
 
-const HELP: &str = include_str!("help.txt");
-
-/// The key in the connection string shown; any GUID would do, and this one is nobody's.
+/// The key in the connection string shown; any GUID would do, and this one belongs to nobody.
 const SAMPLE_KEY: &str = "11111111-2222-4333-8444-555555555555";
 
-#[derive(Default)]
+/// A local endpoint for Application Insights. It checks, shows and records the telemetry sent to it.
+#[derive(Parser)]
+#[command(after_help = include_str!("help.txt"))]
 struct Arguments {
-    help: bool,
+    /// Listen on this port of the loopback address; 0 means a free one.
+    #[arg(long, value_name = "N", default_value_t = 0)]
     port: u16,
+    /// Write each item to FILE as it arrives, one JSON object per line. FILE is overwritten.
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Show no tables.
+    #[arg(long)]
     quiet: bool,
+    /// Reply to the next requests in this order, then normally.
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
     replies: Script,
-    leaf: Option<Leaf>,
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    tls: tls::Arguments,
+    /// Serve nothing: connections to the address shown are refused.
+    #[arg(long, exclusive = true)]
     refuse: bool,
+    /// Serve nothing: connections to the address shown time out.
+    #[arg(long, exclusive = true)]
     black_hole: bool,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    match parse().and_then(run) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "vms-collector: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let Err(error) = run(Arguments::parse());
+    let _ = writeln!(io::stderr(), "vms-collector: {error}");
+    ExitCode::FAILURE
 }
 
-fn parse() -> Result<Arguments, Box<dyn Error>> {
-    let mut arguments = Arguments::default();
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("port") => arguments.port = parser.value()?.parse()?,
-            Long("out") => arguments.out = Some(parser.value()?.into()),
-            Long("quiet") => arguments.quiet = true,
-            Long("replies") => arguments.replies = parser.value()?.parse_with(str::parse)?,
-            Long("tls") => arguments.leaf = Some(parser.value()?.parse_with(leaf)?),
-            Long("ca") => arguments.ca = Some(parser.value()?.into()),
-            Long("refuse") => arguments.refuse = true,
-            Long("black-hole") => arguments.black_hole = true,
-            Long("cert") => arguments.cert = Some(parser.value()?.into()),
-            Long("key") => arguments.key = Some(parser.value()?.into()),
-            Long("help") | Short('h') => arguments.help = true,
-            other => return Err(format!("{}; see --help", other.unexpected()).into()),
-        }
-    }
-    Ok(arguments)
-}
-
-fn leaf(word: &str) -> Result<Leaf, &'static str> {
-    match word {
-        "good" => Ok(Leaf::Good),
-        "wrong-name" => Ok(Leaf::WrongName),
-        "expired" => Ok(Leaf::Expired),
-        "self-signed" => Ok(Leaf::SelfSigned),
-        _ => Err("it is none of good, wrong-name, expired and self-signed"),
-    }
-}
-
-fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    if arguments.help {
-        print(HELP);
-        return Ok(());
-    }
+/// Runs until the program is ended.
+fn run(arguments: Arguments) -> Result<Infallible, Box<dyn Error>> {
     if arguments.refuse || arguments.black_hole {
         let nobody = if arguments.refuse { closed_port() } else { black_hole() }?;
         print(&first_lines(&nobody.url(), &nobody.connection_string(SAMPLE_KEY)));
         park();
     }
     let mut builder = Collector::builder().port(arguments.port).script(arguments.replies);
-    builder = match (arguments.leaf, &arguments.ca, &arguments.cert, &arguments.key) {
-        (Some(leaf), ca, None, None) => builder.tls(made(leaf, ca.as_ref())?),
-        (None, None, Some(cert), Some(key)) => builder.tls(tls(cert, key)?),
-        (None, None, None, None) => builder,
-        (_, _, Some(_), None) | (_, _, None, Some(_)) => return Err("--cert and --key go together".into()),
-        _ => return Err("--ca goes with --tls, and --tls without --cert and --key".into()),
-    };
-    let mut out = match &arguments.out {
-        Some(path) => Some(File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?),
-        None => None,
-    };
+    if let Some(config) = arguments.tls.load()? {
+        builder = builder.tls(config);
+    }
+    let create =
+        |path: PathBuf| File::create(&path).map_err(|error| format!("cannot write {}: {error}", path.display()));
+    let mut out = arguments.out.map(create).transpose()?;
     let observer = move |item: &Received| {
         if let Some(file) = &mut out
             && let Err(error) = file.write_all(format!("{}\n", item.to_json()).as_bytes())
@@ -135,27 +96,6 @@ fn park() -> ! {
     }
 }
 
-/// Makes a certificate, and stores the authority it comes from if that is wanted.
-fn made(leaf: Leaf, ca: Option<&PathBuf>) -> Result<Arc<ServerConfig>, Box<dyn Error>> {
-    let authority = Authority::new()?;
-    if let Some(path) = ca {
-        fs::write(path, authority.pem()).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    }
-    Ok(authority.server(leaf)?)
-}
-
-fn tls(cert: &PathBuf, key: &PathBuf) -> Result<Arc<ServerConfig>, Box<dyn Error>> {
-    let bad = |path: &PathBuf, error| format!("cannot use {}: {error}", path.display());
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
-    let chain = chain.map_err(|error| bad(cert, error))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    Ok(Arc::new(config))
-}
-
 /// Returns an event as text: its name and time on top, then a row for each property and measurement.
 fn table(item: &Received) -> String {
     let event = item.envelope.pointer("/data/baseData");
@@ -180,7 +120,7 @@ fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
-/// Prints to standard output. Nobody reading it is no reason to stop collecting.
+/// Prints to standard output. If no one reads it, that is no reason to stop collecting.
 fn print(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

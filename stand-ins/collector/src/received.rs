@@ -1,9 +1,8 @@
 //! One item that arrived, and its form in the record.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
-
 use loopback::find;
+use serde_json::{Map, Value, json};
 
 /// One item of a request, as it arrived and as it was answered. A request without a readable item is one as well: refused,
 /// with `items` 0 and `envelope` null.

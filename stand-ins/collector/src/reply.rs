@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use loopback::{Answer, repeat};
 
-use crate::answer::{Answer, Manner};
 use crate::verdict::Verdict;
+
+/// Far more than a client should ever read, yet an end for one that does.
+const FLOOD: usize = 64 * 1024 * 1024;
 
 /// What the collector does with one request to a track path.
 ///
@@ -21,8 +24,6 @@ pub enum Reply {
     Status(u16),
     /// As [`Reply::Status`], with a `Retry-After` header.
     RetryAfter(u16, RetryAfter),
-    /// As [`Reply::Status`], with this text as the body: a login page, an answer that names no or nonsensical items.
-    Body(u16, String),
     /// Answers 206 and refuses the items at these indexes, each with its own status; the others are taken as usual. An index
     /// behind the last item stands in the answer all the same.
     Partial(Vec<(usize, u16)>),
@@ -55,8 +56,6 @@ pub enum Reply {
 pub enum RetryAfter {
     /// This many seconds.
     Seconds(u64),
-    /// This date.
-    Date(DateTime<Utc>),
     /// The date this many seconds after the request.
     DateIn(u32),
     /// This text, for what is neither.
@@ -65,11 +64,11 @@ pub enum RetryAfter {
 
 impl RetryAfter {
     fn value(&self, now: DateTime<Utc>) -> String {
-        let date = |date: DateTime<Utc>| date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         match self {
             Self::Seconds(seconds) => seconds.to_string(),
-            Self::Date(moment) => date(*moment),
-            Self::DateIn(seconds) => date(now + TimeDelta::seconds(i64::from(*seconds))),
+            Self::DateIn(seconds) => {
+                (now + TimeDelta::seconds(i64::from(*seconds))).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+            }
             Self::Text(text) => text.clone(),
         }
     }
@@ -84,28 +83,29 @@ impl Reply {
 
     /// Changes what was judged as usual into what this reply makes of it, and answers that.
     pub(crate) fn apply(&self, mut verdict: Verdict, now: DateTime<Utc>) -> (Verdict, Answer) {
-        let mut manner = Manner::Whole;
         match self {
-            Self::Normal => {}
-            Self::Status(status) | Self::RetryAfter(status, _) | Self::Body(status, _) | Self::Redirect(status, _) => {
-                verdict.decide(*status)
-            }
+            Self::Status(status) | Self::RetryAfter(status, _) | Self::Redirect(status, _) => verdict.decide(*status),
             Self::Partial(items) => verdict.refuse(items),
-            Self::Truncated => manner = Manner::Truncated,
-            Self::Slow(pause) => manner = Manner::Slow(*pause),
-            Self::OversizedBody => manner = Manner::Padded,
-            Self::Lost => (verdict.status, manner) = (0, Manner::Nothing),
-            Self::Silent | Self::Drop => manner = verdict.ignore(Manner::Nothing),
-            Self::Garbage => manner = verdict.ignore(Manner::Garbage),
-            Self::EndlessHead => manner = verdict.ignore(Manner::EndlessHead),
+            Self::Lost => verdict.status = 0,
+            Self::Silent | Self::Drop | Self::Garbage | Self::EndlessHead => verdict.ignore(),
+            Self::Normal | Self::Truncated | Self::Slow(_) | Self::OversizedBody => {}
             Self::Hold(then) => return then.apply(verdict, now),
         }
-        let mut answer = verdict.answer();
-        answer.manner = manner;
+        let answer = verdict.answer();
         let answer = match self {
-            Self::RetryAfter(_, when) => answer.with("Retry-After", &when.value(now)),
+            Self::RetryAfter(_, when) => answer.with("Retry-After", when.value(now)),
             Self::Redirect(_, url) => answer.with("Location", url),
-            Self::Body(status, text) => Answer::new(*status, "text/html; charset=utf-8", text.clone().into_bytes()),
+            Self::Truncated => answer.truncated(),
+            Self::Slow(pause) => answer.slowly(*pause),
+            Self::OversizedBody => answer.padded(FLOOD),
+            Self::Lost | Self::Silent | Self::Drop => answer.cut(0),
+            Self::Garbage => {
+                Answer::raw(Box::new(|stream| stream.write_all(b"\x00\x15\x03\xff what HTTP is not \x1b\x7f\r\n\r\n")))
+            }
+            Self::EndlessHead => Answer::raw(Box::new(|stream| {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+                repeat("X-Filler: more and more and more and more and more and more\r\n", FLOOD as u64, stream)
+            })),
             _ => answer,
         };
         (verdict, answer)
@@ -121,7 +121,6 @@ mod tests {
         let now: DateTime<Utc> = "2026-11-24T12:00:00.75Z".parse().unwrap();
         for (value, text) in [
             (RetryAfter::Seconds(120), "120"),
-            (RetryAfter::Date("2027-02-01T08:09:07Z".parse().unwrap()), "Mon, 01 Feb 2027 08:09:07 GMT"),
             (RetryAfter::DateIn(43_200), "Wed, 25 Nov 2026 00:00:00 GMT"),
             (RetryAfter::DateIn(u32::MAX), "Fri, 31 Dec 2162 18:28:15 GMT"),
             (RetryAfter::Text("soon".to_owned()), "soon"),

@@ -3,21 +3,38 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use loopback::{Answer, Journal, Request, Service};
 
-use crate::answer::Answer;
 use crate::envelope::is_guid;
 use crate::ingest::judge;
 use crate::reply::Reply;
 use crate::script::{Script, ScriptError};
-use crate::store::Store;
-use loopback::Request;
+use crate::store::{Entries, Store};
+use crate::verdict::refusal;
 
 /// Longest wait, and the one without a `timeout`.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 
+impl Service for Store {
+    type Entries = Entries;
+    type Connection = ();
+
+    fn journal(&self) -> &Journal<Entries> {
+        &self.0
+    }
+
+    fn answer(&self, request: &Request, (): &mut ()) -> Answer {
+        answer(request, self)
+    }
+
+    fn refuse(&self, status: u16, rule: &str) -> Answer {
+        refusal(status, rule)
+    }
+}
+
 /// Does what the request is for, and returns its answer.
-pub(crate) fn answer(request: &Request, store: &Store) -> Answer {
+fn answer(request: &Request, store: &Store) -> Answer {
     type Route = fn(&Request, &Store) -> Result<Answer, String>;
     let (allowed, route): (_, Route) = match request.path.as_str() {
         "/v2/track" | "/v2.1/track" => ("POST", |request, store| Ok(track(request, store))),
@@ -26,13 +43,13 @@ pub(crate) fn answer(request: &Request, store: &Store) -> Answer {
         "/held" => ("GET", held),
         "/script" => ("POST", script),
         "/release" => ("POST", release),
-        path => return Answer::refusal(404, &format!("there is nothing at `{path}`")),
+        path => return refusal(404, &format!("there is nothing at `{path}`")),
     };
     if request.method != allowed {
         let message = format!("the method is {}, not {allowed}", request.method);
-        return Answer::refusal(405, &message).with("Allow", allowed);
+        return refusal(405, &message).with("Allow", allowed);
     }
-    route(request, store).unwrap_or_else(|message| Answer::refusal(400, &message))
+    route(request, store).unwrap_or_else(|message| refusal(400, &message))
 }
 
 fn track(request: &Request, store: &Store) -> Answer {
@@ -40,13 +57,14 @@ fn track(request: &Request, store: &Store) -> Answer {
     let verdict = judge(request, now);
     let (number, mut reply) = store.arrived(verdict.ikey());
     while let Reply::Hold(then) = reply {
-        store.hold(number);
+        store.0.hold(verdict.ikey());
         reply = *then;
     }
+    let ikey = verdict.ikey().to_owned();
     let (verdict, answer) = reply.apply(verdict, now);
     store.record(number, request, now, verdict);
     if reply == Reply::Silent {
-        store.hold(number);
+        store.0.hold(&ikey);
     }
     answer
 }
@@ -56,7 +74,7 @@ fn received(request: &Request, store: &Store) -> Result<Answer, String> {
     let query = Query::parse(&request.query, &["ikey=GUID", "count=N", "timeout=SECONDS", "accepted=true"])?;
     let items = store.wait(query.ikey, query.accepted, query.count, query.timeout);
     let lines: String = items.iter().map(|item| format!("{}\n", item.to_json())).collect();
-    Ok(Answer::new(200, "application/x-json-stream", lines.into_bytes()))
+    Ok(Answer::text(200, "application/x-json-stream", lines))
 }
 
 /// Answers with the number of requests to a track path, under the same conditions.
@@ -68,7 +86,7 @@ fn requests(request: &Request, store: &Store) -> Result<Answer, String> {
 /// Answers with the number of requests that are held, under the same conditions.
 fn held(request: &Request, store: &Store) -> Result<Answer, String> {
     let query = Query::parse(&request.query, &["ikey=GUID", "count=N", "timeout=SECONDS"])?;
-    Ok(text(store.wait_held(query.ikey, query.count, query.timeout)))
+    Ok(text(store.0.wait_held(query.ikey, query.count, query.timeout)))
 }
 
 /// Plans the replies in the body, and answers with their number.
@@ -84,11 +102,11 @@ fn script(request: &Request, store: &Store) -> Result<Answer, String> {
 /// Releases the requests that are held, and answers with their number.
 fn release(request: &Request, store: &Store) -> Result<Answer, String> {
     let query = Query::parse(&request.query, &["ikey=GUID"])?;
-    Ok(text(store.release(query.ikey)))
+    Ok(text(store.0.release(query.ikey)))
 }
 
 fn text(number: usize) -> Answer {
-    Answer::new(200, "text/plain", number.to_string().into_bytes())
+    Answer::text(200, "text/plain", number.to_string())
 }
 
 struct Query<'a> {

@@ -210,32 +210,9 @@ mod tests {
 
     #[test]
     fn other_words_are_refused() {
-        for text in [
-            "503,",
-            "x",
-            "50",
-            "600",
-            "+503",
-            "503:",
-            "429:soon",
-            "429:@",
-            "206:",
-            "206:0",
-            "206:x=500",
-            "206:0=1",
-            "slow",
-            "slow:x",
-            "ok:1",
-            "503:http://a",
-            "307:http://a b",
-            "503*x",
-            "503*,ok",
-            "503*10001",
-            "503*9999,503*2",
-            "hold/hold",
-            "hold/hold/503",
-            "hold/x",
-        ] {
+        let words = "503,|x|50|600|+503|503:|429:soon|429:@|206:|206:0|206:x=500|206:0=1|slow|slow:x|ok:1|503:http://a|\
+                     307:http://a b|503*x|503*,ok|503*10001|503*9999,503*2|hold/hold|hold/hold/503|hold/x";
+        for text in words.split('|') {
             let error = text.parse::<Script>().unwrap_err();
             assert!(error.to_string().contains("is not understood"), "{text}: {error}");
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Manner};
+use loopback::Answer;
 
 /// What became of a request.
 pub(crate) struct Verdict {
@@ -24,6 +24,11 @@ pub(crate) struct Refusal {
     pub(crate) index: usize,
     pub(crate) status_code: u16,
     pub(crate) message: String,
+}
+
+/// Refuses a request as a whole, in the form of the service.
+pub(crate) fn refusal(status: u16, message: &str) -> Answer {
+    Verdict { items: Vec::new(), ..Verdict::whole(status, 0, message) }.answer()
 }
 
 impl Verdict {
@@ -51,11 +56,10 @@ impl Verdict {
         }
     }
 
-    /// Takes no item and gives no answer but one in this manner.
-    pub(crate) fn ignore(&mut self, manner: Manner) -> Manner {
+    /// Takes no item and gives no whole answer.
+    pub(crate) fn ignore(&mut self) {
         self.status = 0;
         self.refuse_all(0, "scripted: the request was not answered");
-        manner
     }
 
     /// Answers 206 and refuses these items too, each with its status.

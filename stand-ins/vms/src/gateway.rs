@@ -1,45 +1,72 @@
-//! From a path to who answers it: discovery, identity provider and REST API, directly and through the API Gateway.
+//! From a path to what answers it: discovery, identity provider and REST API, directly and through the API Gateway; and what
+//! goes wrong on the way.
 //!
 //! Paths are compared without case, and a slash more at the end does no harm.
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use loopback::{Answer, Journal, Request, Service, repeat};
 use serde_json::json;
 
-use crate::answer::Answer;
 use crate::idp;
-use crate::login;
-use crate::negotiate::Connection;
+use crate::idp::windows::Connection;
+use crate::model::fault::Effect;
 use crate::rest;
-use crate::vms::Vms;
-use loopback::Request;
+use crate::state::Vms;
+use crate::state::journal::{Received, record};
 
-/// Answers a request on a connection.
-pub(crate) fn answer(vms: &Arc<Vms>, request: &Request, connection: &mut Connection) -> Answer {
-    let parts: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
-    let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
-    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
-    let rest = |skip| parts.get(skip..).unwrap_or_default();
-    match lower.as_slice() {
-        ["api", ..] if vms.config.quirks.no_gateway => Answer::page(404),
-        ["api" | "managementserver", ".well-known", "uris"] => discovery(vms, request),
-        ["api", "rest", "v1", ..] => rest::answer(vms, request, rest(3)),
-        ["managementserver", "rest", ..] => rest::answer(vms, request, rest(2)),
-        ["idp", path @ ..] => identity(vms, request, path, Some(connection)),
-        ["api", "idp", path @ ..] => identity(vms, request, path, None),
-        _ => Answer::page(404),
+impl Service for Vms {
+    type Entries = Vec<Received>;
+    type Connection = Connection;
+
+    fn journal(&self) -> &Journal<Vec<Received>> {
+        &self.journal
+    }
+
+    fn answer(&self, request: &Request, connection: &mut Connection) -> Answer {
+        record(&self.journal, request);
+        let hit = self.faults.hit(&request.path);
+        if hit.hold {
+            self.journal.hold(&request.path);
+        }
+        if !hit.wait.is_zero() && !self.journal.pause(hit.wait) {
+            return Answer::empty(503).cut(0);
+        }
+        let answer = route(self, request, connection);
+        match hit.effect {
+            Some(effect) => change(answer, effect),
+            None => answer,
+        }
+    }
+
+    fn refuse(&self, status: u16, _: &str) -> Answer {
+        Answer::page(status)
     }
 }
 
-fn identity(vms: &Vms, request: &Request, path: &[&str], connection: Option<&mut Connection>) -> Answer {
-    match path {
-        ["connect", "token"] => idp::token(vms, request, connection),
-        _ if request.method != "GET" => Answer::empty(405).with("Allow", "GET"),
-        [".well-known", "openid-configuration"] => configuration(vms),
-        [".well-known", "openid-configuration", "jwks"] => Answer::json(200, &json!({ "keys": [] })),
-        ["connect", "authorize"] => login::authorize(vms, request),
-        ["api", "externalproviders"] => login::providers(vms),
-        _ => Answer::empty(404),
+fn change(answer: Answer, effect: Effect) -> Answer {
+    match effect {
+        Effect::CloseAfter(bytes) => answer.cut(bytes),
+        Effect::Slow(ms) => answer.slowly(Duration::from_millis(ms)),
+        Effect::HugeHeader(bytes) => {
+            answer.with("X-Demo-Filling", "x".repeat(usize::try_from(bytes).unwrap_or(usize::MAX)))
+        }
+        Effect::Redirect(to) => Answer::empty(307).with("Location", to),
+        Effect::Answer { status, content_type, body } => Answer::text(status, &content_type, body),
+        Effect::Repeat { text, bytes } => Answer::stream(Box::new(move |stream| repeat(&text, bytes, stream))),
+    }
+}
+
+fn route(vms: &Vms, request: &Request, connection: &mut Connection) -> Answer {
+    let parts: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
+    let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
+    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    match lower.as_slice() {
+        ["api", ".well-known", "uris"] => discovery(vms, request),
+        ["api", "rest", "v1", ..] => rest::answer(vms, request, parts.get(3..).unwrap_or_default()),
+        ["idp", "connect", "token"] => idp::token(vms, request, Some(connection)),
+        ["api", "idp", "connect", "token"] => idp::token(vms, request, None),
+        _ => Answer::page(404),
     }
 }
 
@@ -59,26 +86,6 @@ fn discovery(vms: &Vms, request: &Request) -> Answer {
             "SecureManagementServer": secure,
             "IdentityProvider": format!("{base}/IDP"),
             "ApiGateways": [format!("{base}/API/")],
-        }),
-    )
-}
-
-fn configuration(vms: &Vms) -> Answer {
-    let idp = format!("{}/IDP", vms.base);
-    Answer::json(
-        200,
-        &json!({
-            "issuer": idp,
-            "jwks_uri": format!("{idp}/.well-known/openid-configuration/jwks"),
-            "authorization_endpoint": format!("{idp}/connect/authorize"),
-            "token_endpoint": format!("{idp}/connect/token"),
-            "external_providers_uri": format!("{idp}/api/externalProviders"),
-            "scopes_supported": ["openid", "profile", "email", "managementserver", "offline_access"],
-            "response_types_supported": ["code"],
-            "grant_types_supported":
-                ["authorization_code", "client_credentials", "password", "refresh_token", "windows_credentials"],
-            "code_challenge_methods_supported": ["S256"],
-            "server_version": vms.config.site.version,
         }),
     )
 }

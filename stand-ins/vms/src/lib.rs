@@ -1,13 +1,13 @@
 //! A stand-in for an XProtect Management Server: its identity provider, its API Gateway and its configuration REST API, on
 //! the loopback address, for demonstrations and for tests of clients.
 //!
-//! A request goes one way: `server` accepts the connection, the crate `loopback` reads the request into a value, `journal` records it,
-//! `gateway` finds who answers its path (`idp` and `login` for tokens, `rest` for the rest), and `fault` writes the answer,
-//! or what a test wants instead of it.
+//! A request goes one way: the crate `loopback` reads it into a value, `gateway` records it and finds what answers its path
+//! (`idp` for tokens, `rest` for the rest), and then changes the answer if a [`Fault`] says so. `model` is the configuration,
+//! `state` what changes while the VMS runs; each module uses only those before it: `form`, `model`, `state`, `idp`, `rest`,
+//! `gateway`.
 //!
 //! - It follows Milestone's documentation and samples; where servers differ, [`Quirks`] chooses.
 //! - A site is a few numbers and a seed: nothing of it is stored, and no list is ever held whole.
-//! - Nothing that a client sends can stop it: sizes, connections and waits are bounded.
 //!
 //! ```
 //! use vms_demo::{Config, DemoVms, User};
@@ -22,92 +22,48 @@
 //! # The configuration file
 //!
 //! The program `vms-demo` reads one JSON file: a [`Config`], with its members in camelCase. This is `example.json`; to serve
-//! HTTPS, add `"tls": { "certificate": "chain.pem", "key": "key.pem" }`.
+//! HTTPS, add `"tls": "selfSigned"`.
 //!
 //! ```json
 #![doc = include_str!("../example.json")]
 //! ```
-#![deny(unsafe_code)]
-#![warn(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::allow_attributes_without_reason
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "a test may fail"
-    )
-)]
 
-mod answer;
-mod config;
-mod events;
-mod fault;
 mod form;
 mod gateway;
 mod idp;
-mod items;
-mod journal;
-mod kind;
-mod list;
-mod login;
-mod negotiate;
-mod ntlm;
-mod privacy;
-mod random;
-mod rc4;
+mod model;
 mod rest;
-mod server;
-mod site;
-mod spnego;
-mod tls;
-mod tokens;
-mod user;
-mod vms;
+mod state;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use loopback::{Listener, Server, lock};
 use rustls::ServerConfig;
 
-pub use config::{AccessToken, Config, PemFiles, Quirks, Scheme};
-pub use fault::{Effect, Fault};
-pub use journal::Received;
-pub use kind::Counts;
-pub use privacy::Privacy;
-pub use site::{Disabled, Site};
-pub use user::{Provider, Service, User, UserKind, UserState};
-use vms::{Vms, lock};
+use crate::model::kind::Kind;
+use crate::state::Vms;
+
+pub use loopback::tls;
+pub use model::config::{AccessToken, Config, Quirks};
+pub use model::fault::{Effect, Fault};
+pub use model::kind::Counts;
+pub use model::privacy::Privacy;
+pub use model::site::{Disabled, Site};
+pub use model::user::{User, UserKind, UserState};
+pub use state::journal::Received;
 
 /// A running VMS. Dropping it closes every connection and frees the port.
-pub struct DemoVms {
-    address: SocketAddr,
-    scheme: &'static str,
-    vms: Arc<Vms>,
-    accepting: Option<JoinHandle<()>>,
-}
+pub struct DemoVms(Server<Vms>);
 
 impl DemoVms {
-    /// Starts a VMS, over HTTPS if the configuration names a certificate.
+    /// Starts a VMS, over HTTPS if the configuration names a kind of certificate.
     ///
     /// # Errors
-    /// The port is taken, the certificate cannot be used, the site is too large, or no thread can be started.
+    /// The port is taken, the site is too large, or no thread can be started.
     pub fn start(config: Config) -> io::Result<Self> {
-        let tls = config.tls.as_ref().map(tls::load).transpose()?;
+        let tls = config.tls.map(|leaf| tls::Authority::new()?.server(leaf)).transpose()?;
         Self::run(config, tls)
     }
 
@@ -120,69 +76,75 @@ impl DemoVms {
     }
 
     fn run(config: Config, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
-        config.site.check()?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
-        let address = listener.local_addr()?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let base = config.advertise.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
-        let vms = Arc::new(Vms::new(config, base.trim_end_matches('/').to_owned()));
-        let accepting = thread::Builder::new().name("vms-demo".to_owned()).spawn({
-            let vms = Arc::clone(&vms);
-            move || server::run(&listener, tls.as_ref(), &vms)
-        })?;
-        Ok(Self { address, scheme, vms, accepting: Some(accepting) })
+        let listener = Listener::bind(config.port, tls)?;
+        let vms = Vms::new(config, &listener.url())?;
+        listener.serve(vms).map(Self)
     }
 
     /// Returns the port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.0.port()
     }
 
     /// Returns the server's address, such as `http://127.0.0.1:4711/`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{}://{}/", self.scheme, self.address)
+        self.0.url().to_owned()
     }
 
     /// Returns the id of the site.
     #[must_use]
     pub fn site_id(&self) -> String {
-        self.vms.config.site.id(kind::Kind::Site, 0)
+        self.vms().config.site.id(Kind::Site, 0)
     }
 
     /// Counts what is enabled; a device counts only if its hardware is enabled too.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.vms.config.site.counts(false)
+        self.vms().config.site.counts(false)
     }
 
     /// Counts everything.
     #[must_use]
     pub fn counts_with_disabled(&self) -> Counts {
-        self.vms.config.site.counts(true)
+        self.vms().config.site.counts(true)
     }
 
     /// Changes what the privacy option looks like from the next request on.
     pub fn set_privacy(&self, privacy: Privacy) {
-        *lock(&self.vms.privacy) = privacy;
+        *lock(&self.vms().privacy) = privacy;
     }
 
     /// Replaces all faults; counting begins anew.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        self.vms.faults.set(faults);
+        self.vms().faults.set(faults);
+    }
+
+    /// Releases the requests for the path (for any, if `None`) that a [`Fault`] holds at this moment, and returns their number.
+    pub fn release(&self, path: Option<&str>) -> usize {
+        self.vms().journal.release(path)
+    }
+
+    /// Waits until at least `count` requests for the path are held or the time is over, and returns how many are. A request
+    /// whose client has given up stays held.
+    #[must_use]
+    pub fn wait_held(&self, path: Option<&str>, count: usize, timeout: Duration) -> usize {
+        self.vms().journal.wait_held(path, count, timeout)
     }
 
     /// Makes every access token that was ever given out expire now.
     pub fn expire_tokens(&self) {
-        self.vms.tokens.expire();
+        self.vms().tokens.expire();
     }
 
     /// Waits until at least `count` requests for the path (compared without case; for any path, if `None`) have arrived or the
     /// time is over, and returns all that are there, in order of arrival.
     #[must_use]
     pub fn wait_for(&self, path: Option<&str>, count: usize, timeout: Duration) -> Vec<Received> {
-        self.vms.journal.wait_for(path, count, timeout)
+        let matches = |one: &&Received| path.is_none_or(|path| one.path.eq_ignore_ascii_case(path));
+        let ready = |all: &Vec<Received>| all.iter().filter(matches).count() >= count;
+        self.vms().journal.wait(timeout, ready, |all| all.iter().filter(matches).cloned().collect())
     }
 
     /// Returns all requests that have arrived, in order of arrival.
@@ -194,17 +156,10 @@ impl DemoVms {
     /// Returns how many TCP connections were ever accepted: 0 proves that nobody called.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.vms.journal.connections()
+        self.vms().journal.connections()
     }
-}
 
-impl Drop for DemoVms {
-    fn drop(&mut self) {
-        self.vms.journal.stop();
-        // The accepting thread sleeps until somebody connects; if this fails, somebody else's connection wakes it.
-        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
-        if let Some(accepting) = self.accepting.take() {
-            let _ = accepting.join();
-        }
+    fn vms(&self) -> &Vms {
+        self.0.service()
     }
 }
