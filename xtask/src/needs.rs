@@ -39,39 +39,28 @@ pub fn windows_run() -> Need {
 
 /// All that tests need.
 pub fn all() -> Vec<Need> {
-    let mut all = vec![
-        windows_build(),
-        windows_run(),
-        Need {
-            name: "CMake and pkg-config",
-            is_met: has_c_tools(),
-            without: "the tests of the C development kit",
-            hint: "cmake pkg-config; Fedora: cmake pkgconf",
-        },
-    ];
+    let mut all = vec![windows_build(), windows_run()];
     if cfg!(target_os = "linux") {
         let namespaces = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
-        let ntlm = ["/etc/gss/mech.d/mech.ntlmssp.conf", "/etc/gss/mech.d/ntlmssp.conf"]
-            .iter()
-            .any(|file| Path::new(file).exists());
-        let linux = [
-            ("strace", starts("strace", "-V"), "the traces of files and connections", "strace"),
+        let namespaces = namespaces.is_ok_and(|output| output.status.success());
+        let ntlm = Path::new("/etc/gss/mech.d").read_dir().is_ok_and(|mut files| {
+            files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().contains("ntlmssp")))
+        });
+        let of_linux = [
+            ("CMake and pkg-config", has_c_tools(), "the tests of the C development kit", "cmake pkg-config"),
+            ("strace", starts("strace", "-V"), "traces of files and connections", "strace"),
             ("chattr", starts("chattr", "-V"), "files that cannot be deleted", "e2fsprogs, and root"),
-            (
-                "namespaces",
-                namespaces.is_ok_and(|output| output.status.success()),
-                "full and missing disks",
-                "util-linux, and the right to make user namespaces",
-            ),
+            ("namespaces", namespaces, "full disks", "util-linux, and the right to make user namespaces"),
             (
                 "Mono",
                 starts("mono", "--version"),
                 "the library on .NET Framework",
-                "Debian: mono-runtime libmono-system4.0-cil; Fedora: mono-core",
+                "Debian: mono-runtime \
+              libmono-system4.0-cil; Fedora: mono-core",
             ),
-            ("NTLM", ntlm, "logon as a Windows user", "gss-ntlmssp; Fedora: gssntlmssp"),
+            ("NTLM", ntlm, "logon as a Windows user", "Debian: gss-ntlmssp; Fedora: gssntlmssp"),
         ];
-        all.extend(linux.map(|(name, is_met, without, hint)| Need { name, is_met, without, hint }));
+        all.extend(of_linux.map(|(name, is_met, without, hint)| Need { name, is_met, without, hint }));
     }
     all
 }
