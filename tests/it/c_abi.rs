@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use std::net::TcpListener;
 
 use crate::common::child::{self, Host};
-use crate::common::{Home, arrived, key, native, skip};
+use crate::common::{Home, arrived, key, names, native, skip};
 use object::Object;
 use vms_collector::Collector;
 use vms_demo::{Config, DemoVms, Site, User};
@@ -26,10 +26,7 @@ fn a2_a3_a4_a_c_program_calls_everything_with_good_null_and_garbage_input() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let printed = run("smoke", &home, &collector.connection_string(&key));
     assert!(printed.trim_end().ends_with("all checks passed"), "{printed}");
-    let names: Vec<_> = arrived(&collector, &key, 3)
-        .iter()
-        .map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap().to_owned())
-        .collect();
+    let names = names(&arrived(&collector, &key, 3));
     assert_eq!(names, ["NewSession", "NewVmsSession", "CloseVmsSession"]);
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use crate::common::child::{self, Host};
-use crate::common::{Home, arrived, connection, delivery, event, key, settle, start_on, wait_until};
+use crate::common::{Home, arrived, connection, delivery, event, key, names, settle, start_on, wait_until};
 use chrono::Utc;
 use vms_collector::{Collector, Reply, RetryAfter, closed_port};
 use vms_telemetry::consent::{Layer, Verdict};
@@ -392,10 +392,7 @@ fn c3_c4_c5_c8_c10_one_of_four_processes_opts_out_and_nothing_is_ever_sent() {
     // and what the others record now.
     assert_eq!(later.ask("telemetry true"), "0");
     hosts.iter_mut().for_each(|host| assert_eq!(host.ask("connect"), "0"));
-    let mut names: Vec<String> = arrived(&collector, &key, 5)
-        .iter()
-        .map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap().to_owned())
-        .collect();
+    let mut names = names(&arrived(&collector, &key, 5));
     names.sort();
     assert_eq!(names, ["NewSession", "NewVmsSession", "NewVmsSession", "NewVmsSession", "NewVmsSession"]);
     hosts.push(later);

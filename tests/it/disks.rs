@@ -3,7 +3,7 @@
 //!
 //! Disks and network are real ones for the host: in a namespace that only it sees, or held up by a tracer.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::common::child::{self, Host};
 use crate::common::{Home, arrived, event, key, wait_until};
@@ -14,11 +14,6 @@ use vms_telemetry::spool::Spool;
 
 /// Asks a host for the last error on this computer.
 const LAST_FAILURE: &str = "text 8";
-
-/// A folder as a host sees it.
-fn seen_by(host: &Host, folder: &Path) -> PathBuf {
-    Path::new("/proc").join(host.id().to_string()).join("root").join(folder.strip_prefix("/").unwrap())
-}
 
 /// On a full disk each call fails with the system's reason and leaves nothing behind; what was recorded before goes out all the
 /// same, which makes room, and then the next event is recorded.
@@ -40,7 +35,7 @@ fn d2_s3_a_full_disk_under_the_spool_costs_only_the_events_that_do_not_fit() {
     }
     assert!(host.ask(LAST_FAILURE).contains("os error 28"));
     assert_eq!(host.ask("config"), format!("on layer 0 pending {}", fits + 1));
-    let spool = Spool::new(seen_by(&host, &folder));
+    let spool = Spool::new(host.sees(&folder));
     assert_eq!(spool.entries().unwrap().len(), fits + 1);
     let temporary = |file: std::fs::DirEntry| files::is_temporary(&file.file_name().to_string_lossy());
     assert!(!std::fs::read_dir(spool.folder()).unwrap().flatten().any(temporary));
@@ -75,7 +70,7 @@ fn d2_s1_on_a_full_disk_a_new_session_sends_what_is_pending() {
     let started = host.ask("init");
     assert!(host.ask(LAST_FAILURE).contains("os error 28"), "{started}");
     arrived(&collector, &key, 6);
-    wait_until(|| Spool::new(seen_by(&host, spool.folder())).entries().unwrap().is_empty());
+    wait_until(|| Spool::new(host.sees(spool.folder())).entries().unwrap().is_empty());
     // Now there is room for the session's start as well.
     assert_eq!(host.ask("connect"), "0");
     arrived(&collector, &key, 8);

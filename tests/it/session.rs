@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 
 use crate::common::child::{self, Host};
-use crate::common::{Home, arrived, connection, key, settle, start_on, wait_until};
+use crate::common::{Home, arrived, connection, key, names, settle, start_on, wait_until};
 use vms_collector::{Collector, closed_port};
 use vms_telemetry::consent::Verdict;
 use vms_telemetry::event::{Fields, timestamp};
@@ -77,10 +77,7 @@ fn e3_a_connection_that_is_not_closed_sends_nothing() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let session = home.session(&collector.connection_string(&key), &[]);
     session.connect(&connection(UsageDataPolicy::On)).unwrap();
-    let names: Vec<_> = arrived(&collector, &key, 2)
-        .iter()
-        .map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap().to_owned())
-        .collect();
+    let names = names(&arrived(&collector, &key, 2));
     assert_eq!(names, ["NewSession", "NewVmsSession"]);
     settle(&session);
     drop(session);

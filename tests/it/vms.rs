@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::child::{self, Host};
-use crate::common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, start};
-use crate::common::{Home, PATIENCE, arrived, key, settle, wait_until};
+use crate::common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, requests, start};
+use crate::common::{Home, PATIENCE, arrived, key, names, settle, wait_until};
 use serde_json::{Value, json};
 use vms_collector::Collector;
 use vms_collector::tls::{Authority, Leaf};
@@ -82,11 +82,6 @@ impl Here {
         let received = arrived(&self.collector, &self.key, count);
         received.iter().map(|item| item.envelope["data"]["baseData"].clone()).collect()
     }
-}
-
-/// How often a path was asked for.
-fn requests(vms: &DemoVms, path: &str) -> usize {
-    vms.received().iter().filter(|request| request.path.eq_ignore_ascii_case(path)).count()
 }
 
 /// The measurements of a VMS's event.
@@ -393,9 +388,8 @@ fn e4_the_end_of_a_connection_is_reported_before_the_next_one_begins() {
     let mut host = Host::begin(&mut child::command(&home, &collector.connection_string(&key), &[]));
     assert_eq!(host.ask(&format!("log-on {} {PASSWORD}", vms.url())), "0");
     assert_eq!(host.ask(&format!("replace {} {PASSWORD}", vms.url())), "0");
-    let received = arrived(&collector, &key, 4);
-    let names = received.iter().map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap());
-    assert_eq!(names.collect::<Vec<_>>(), ["NewSession", "NewVmsSession", "CloseVmsSession", "NewVmsSession"]);
+    let names = names(&arrived(&collector, &key, 4));
+    assert_eq!(names, ["NewSession", "NewVmsSession", "CloseVmsSession", "NewVmsSession"]);
 }
 
 /// A host that connects to servers that do not answer, again and again, gets an error of its own kind, and can go on when

@@ -9,7 +9,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use crate::common::child::{self, Host};
 use crate::common::net::unknown_name;
-use crate::common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, start};
+use crate::common::vms::{DISCOVERY, PASSWORD, TOKEN, TOKEN_ENDPOINT, basic, config, logon, reader, requests, start};
 #[cfg(unix)]
 use crate::common::{Home, key};
 use crate::common::{PATIENCE, is_wine, skips_under_wine};
@@ -56,11 +56,6 @@ fn failure(logon: &Logon, credential: Credential) -> Failure {
         assert!(!failure.to_string().contains(secret), "{failure}");
     }
     failure
-}
-
-/// How often a path was asked for.
-fn requests(vms: &DemoVms, path: &str) -> usize {
-    vms.received().iter().filter(|request| request.path.eq_ignore_ascii_case(path)).count()
 }
 
 fn count(client: &Client) -> Counts {

@@ -187,6 +187,11 @@ pub fn arrived(collector: &Collector, key: &str, count: usize) -> Vec<Received> 
     received
 }
 
+/// The names of events that arrived, in order.
+pub fn names(received: &[Received]) -> Vec<String> {
+    received.iter().map(|item| item.envelope["data"]["baseData"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
 /// Waits until the background thread of a session has nothing more to do.
 pub fn settle(session: &Session) {
     wait_until(|| !session.is_sending());

@@ -45,3 +45,8 @@ pub fn logon(address: &str) -> Logon {
         timeout: PATIENCE,
     }
 }
+
+/// How often a path was asked for.
+pub fn requests(vms: &DemoVms, path: &str) -> usize {
+    vms.received().iter().filter(|request| request.path.eq_ignore_ascii_case(path)).count()
+}
