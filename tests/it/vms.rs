@@ -50,7 +50,7 @@ fn begin(session: &Arc<Session>, address: &str) -> u64 {
 
 /// Waits until a connection is counted.
 fn counted(session: &Session, number: u64) -> ConnectionStatus {
-    session.settle(number, 3 * PATIENCE).unwrap();
+    session.settle(number, PATIENCE).unwrap();
     let status = session.connection(number).unwrap();
     assert!(!status.is_counting);
     status
