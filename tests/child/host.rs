@@ -261,7 +261,7 @@ fn settle() -> String {
     };
     let runs = || cfg!(target_os = "linux") && std::fs::read_dir("/proc/self/task").unwrap().any(is_ours);
     let rests = || config().ends_with(" pending 0") && !runs();
-    let stop = Instant::now() + Duration::from_secs(20);
+    let stop = Instant::now() + Duration::from_secs(60);
     while !rests() && text(abi::VMS_TEXT_DELIVERY_FAILURE).is_empty() {
         assert!(Instant::now() < stop, "events are still pending");
         std::thread::sleep(Duration::from_millis(2));

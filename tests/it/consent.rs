@@ -458,13 +458,13 @@ fn c3_c4_c5_f4_a_killed_opt_out_leaves_the_old_state_or_the_new_one() {
         match settings::read(&home.paths().settings()).unwrap().telemetry {
             None => {
                 old += 1;
-                edge = edge.mul_f64(1.1);
+                edge = edge.mul_f64(if new == 0 { 2.0 } else { 1.1 });
                 assert_eq!((answers.as_slice(), &left), (&[][..], &before), "round {round}");
                 assert_eq!(sent(&home, &destination), PENDING + 1, "round {round}");
             }
             stored => {
                 new += 1;
-                edge = edge.mul_f64(0.9);
+                edge = edge.mul_f64(if old == 0 { 0.5 } else { 0.9 });
                 returned += usize::from(!answers.is_empty());
                 unpurged += usize::from(!left.is_empty());
                 assert_eq!(stored, Some(false), "round {round}");

@@ -1,5 +1,5 @@
 //! Connections that the library makes itself, to the demo VMS, as far as telemetry is concerned: what is reported, counted and
-//! obeyed (P3, C6, C7). The client alone is tested in `tests/vms_client.rs`.
+//! obeyed (P3, C6, C7). The client alone is tested in `vms_client.rs`.
 
 use std::cell::RefCell;
 use std::net::{TcpListener, TcpStream};
@@ -50,7 +50,7 @@ fn begin(session: &Arc<Session>, address: &str) -> u64 {
 
 /// Waits until a connection is counted.
 fn counted(session: &Session, number: u64) -> ConnectionStatus {
-    session.settle(number, 3 * PATIENCE).unwrap();
+    session.settle(number, PATIENCE).unwrap();
     let status = session.connection(number).unwrap();
     assert!(!status.is_counting);
     status

@@ -1,10 +1,10 @@
 //! The demo VMS that tests connect to, and how they log on.
 
+use std::time::Duration;
+
 use vms_demo::{AccessToken, Config, DemoVms, User};
 use vms_telemetry::vms::{BasicUser, Credential, Logon};
 use zeroize::Zeroizing;
-
-use super::PATIENCE;
 
 pub const PASSWORD: &str = "p&w=1 +%é-not-a-secret";
 pub const TOKEN: &str = "demo.token.not-a-secret";
@@ -42,7 +42,7 @@ pub fn logon(address: &str) -> Logon {
         is_secure_only: false,
         skips_certificate_check: false,
         includes_child_sites: false,
-        timeout: PATIENCE,
+        timeout: Duration::from_secs(20),
     }
 }
 
