@@ -3,27 +3,7 @@
 use crate::tools::{Outcome, root, write_if_changed};
 
 /// The rules of the boundary: the head of the header.
-const RULES: &str = "\
-/* vms-telemetry: usage telemetry for programs that connect to a Milestone XProtect VMS.
- *
- * Generated from src/abi.rs and src/ffi.rs. Do not edit.
- *
- * The host program is the program that loads this library. These rules apply to every function:
- * - It returns a status. VMS_OK: done. VMS_OFF, VMS_UNSURE: done as well, and nothing was recorded. VMS_WARNING: done, and
- *   last_error has a warning. VMS_ERROR_* (10 and above): not done. Numbers are not reused.
- * - You can call it from any thread, any number of times. Do not call it from DllMain. Do not call it in a child process of
- *   fork that has not called exec: locks and threads are not valid there.
- * - It does not wait for the network, except the functions under \"Connection to a VMS\", which have a timeout, and on_disconnect
- *   of such a connection (at most 1 second). It does not wait for another process, except set_config (at most 2 seconds).
- * - If it returns an error, it did nothing and wrote no output. get_text and last_error still write the length that they need.
- *   last_error has the message, for the thread that made the call. No message contains a value that the caller passed.
- * - A struct begins with its size in bytes, which the caller sets (`info.size = sizeof info`), so that structs can grow.
- *   Set the rest of it to zero first. Zero means \"not given\" in every field, now and later.
- * - A string is UTF-8, ends with a NUL and has at most VMS_TEXT_LIMIT bytes.
- * - The caller owns every pointer. The library uses it during the call, keeps none and returns none, so there is nothing to
- *   free. A connection is a number, not a pointer. A wrong number is an error, nothing worse.
- * - The library stays in the process after it is loaded. Its thread does not delay the end of the process.
- */";
+const RULES: &str = include_str!("texts/header-rules.txt");
 
 /// The parts of the header, each by the declaration that it begins with.
 const PARTS: [(&str, &str); 11] = [
@@ -51,7 +31,7 @@ const PARTS: [(&str, &str); 11] = [
 pub fn generate() -> Outcome<bool> {
     let config = cbindgen::Config {
         language: cbindgen::Language::C,
-        header: Some(RULES.to_owned()),
+        header: Some(RULES.trim_end().to_owned()),
         include_guard: Some("VMS_TELEMETRY_H".to_owned()),
         cpp_compat: true,
         no_includes: true,

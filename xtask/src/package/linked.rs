@@ -165,21 +165,8 @@ fn component(part: &Part) -> Value {
 
 /// What the library needs when it runs: neither what builds it nor what tests it.
 fn tree(target: &str) -> Outcome<String> {
-    let printed = output(cargo().args([
-        "tree",
-        "--locked",
-        "--package",
-        "vms-telemetry",
-        "--edges",
-        "normal,no-proc-macro",
-        "--target",
-        target,
-        "--prefix",
-        "depth",
-        "--no-dedupe",
-        "--format",
-        " {p}",
-    ]))?;
+    let what = "tree --locked --package vms-telemetry --edges normal,no-proc-macro --prefix depth --no-dedupe --target";
+    let printed = output(cargo().args(what.split(' ')).args([target, "--format", " {p}"]))?;
     Ok(String::from_utf8_lossy(&printed).into_owned())
 }
 
