@@ -115,7 +115,7 @@ impl Place {
             "Import-Module '{}'; while ((Get-VmsModuleConfig).PendingEvents) {{ [Threading.Thread]::Sleep(20) }}",
             dist().join("module").join(MODULE).display()
         );
-        self.run(Command::new(build::host()).args(["-Command", &script]));
+        self.run(powershell::command().unwrap().args(["-Command", &script]));
         let received = self.collector.wait_for_accepted(Some(KEY), EVENTS.len() + 1, Duration::from_secs(60));
         let data = |name: &str, item: &vms_collector::Received| item.envelope["data"]["baseData"][name].clone();
         let session = data("properties", &received[0])["SessionId"].clone();
