@@ -40,8 +40,8 @@ internal static class Given
     /// <summary>Whether this Windows is Wine.</summary>
     internal static bool IsWine => Environment.GetEnvironmentVariable("VMS_TEST_WINE") == "1";
 
-    /// <summary>The program that prints the layout of the header's structs, as a C compiler sees them.</summary>
-    internal static string Layout => Variable("VMS_TEST_LAYOUT");
+    /// <summary>The program that prints the layout of the header's structs, as a C compiler sees them; null: there is no compiler.</summary>
+    internal static string? Layout => Environment.GetEnvironmentVariable("VMS_TEST_LAYOUT");
 
     /// <summary>The address of the running collector.</summary>
     internal static Uri Collector => new(Variable("VMS_TEST_COLLECTOR"));

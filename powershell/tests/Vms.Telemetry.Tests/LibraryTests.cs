@@ -18,7 +18,8 @@ public sealed class LibraryTests
     [Fact]
     public async Task A4_records_are_laid_out_as_a_C_compiler_lays_out_the_header()
     {
-        using var layout = new Child(Given.Layout, [], new Dictionary<string, string?>());
+        Given.Needs(Given.Layout is not null, "A C compiler is missing: apt-get install gcc.");
+        using var layout = new Child(Given.Layout!, [], new Dictionary<string, string?>());
         var lines = (await layout.End()).Quiet().Lines;
         Assert.Equal(lines, lines.Select(line => Record(line.Split('.', ' ')[0]) is var type && line.Contains('.')
             ? OfMember(type, line.Split(' ')[0])
