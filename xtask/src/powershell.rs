@@ -59,7 +59,7 @@ pub fn assembly() -> Outcome<PathBuf> {
         let tool = packages.tool(if cfg!(windows) { "win" } else { "unix" })?;
         copy_folder(&tool, folder)?;
         if !cfg!(windows) {
-            packages.compile(&tool, folder, std::env::consts::OS, &[packages.framework.clone()])?;
+            packages.compile(&tool, folder, std::env::consts::OS, std::slice::from_ref(&packages.framework))?;
         }
         // Where this PowerShell, and no other one, looks for modules.
         copy_folder(&packages.package("pester", "PesterVersion").join("tools"), &folder.join("Modules/Pester"))
