@@ -21,11 +21,12 @@ if (-not $Module) {
 }
 if (-not $Path) {
     $shell = [Diagnostics.Process]::GetCurrentProcess().MainModule.FileName
-    $first = if ([IO.Path]::GetFileNameWithoutExtension($shell) -eq 'dotnet') { , (Join-Path $PSHOME 'pwsh.dll') } else { @() }
+    $arguments = @('-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass', '-File', $PSCommandPath, '-Module', $Module,
+        '-Programs', $Programs, '-Pester', $Pester)
+    if ([IO.Path]::GetFileNameWithoutExtension($shell) -eq 'dotnet') { $arguments = @(Join-Path $PSHOME 'pwsh.dll') + $arguments }
     $failed = 0
     foreach ($file in Get-ChildItem (Join-Path $PSScriptRoot 'tests') -Filter *.Tests.ps1) {
-        & $shell @first -NoProfile -NonInteractive -ExecutionPolicy Bypass -File $PSCommandPath -Module $Module `
-            -Programs $Programs -Pester $Pester -Path $file.FullName
+        & $shell @arguments -Path $file.FullName
         $failed += $LASTEXITCODE
     }
     exit $failed
