@@ -8,10 +8,16 @@ use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::tools::{Outcome, root};
 
-/// Prepares `cargo`, the one that runs this program.
+/// Prepares `cargo`, the one that runs this program. What that says of this program's own package is taken out: build scripts
+/// run again where such a variable differs.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
