@@ -40,7 +40,7 @@ enum Arguments {
         #[arg(long, value_name = "STAGE")]
         only: Vec<test::Stage>,
     },
-    /// Leaves the module in out/modules/VmsTelemetry, the native library with its header in out/native/<os>-<arch>
+    /// Leaves the module in out/modules/VmsTelemetry, the native library with its header in out/native/OS-ARCH
     Build {
         /// The Windows library as well
         #[arg(long)]
