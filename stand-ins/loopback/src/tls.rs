@@ -21,8 +21,8 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
-    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    SerialNumber, date_time_ymd,
+    CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, SerialNumber, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -131,6 +131,13 @@ impl Authority {
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let is_self_signed = matches!(leaf, Leaf::SelfSigned | Leaf::SelfSignedAuthority);
+        if is_self_signed {
+            // Long enough that the server's part of the handshake has more than 1,024 bytes: if all of it comes with the
+            // first read, Wine's Schannel waits for more. A comment of Netscape's, an IA5String of 1,024 characters.
+            let comment = [[0x16, 0x82, 0x04, 0x00].as_slice(), &[b'x'; 1024]].concat();
+            parameters.custom_extensions =
+                vec![CustomExtension::from_oid_content(&[2, 16, 840, 1, 113_730, 1, 13], comment)];
+        }
         parameters.use_authority_key_identifier_extension = !is_self_signed;
         if leaf == Leaf::SelfSignedAuthority {
             parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
