@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test there is, on what is shipped, here and on Windows.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -358,7 +359,9 @@ impl Tally {
     /// Reads what Rust's runner says of each test: "test name ... ok", and the tests themselves: "SKIPPED name: reason".
     fn libtest(&mut self, success: bool, printed: &str, system: System) -> Outcome<()> {
         let before = self.failed;
-        let skipped: Vec<&str> = printed.lines().filter_map(|line| line.trim_end().strip_prefix("SKIPPED ")).collect();
+        // A test may say it for each of its cases.
+        let skipped: BTreeSet<&str> =
+            printed.lines().filter_map(|line| line.trim_end().strip_prefix("SKIPPED ")).collect();
         for line in printed.lines().filter_map(|line| line.trim_end().strip_prefix("test ")) {
             let Some((test, outcome)) = line.split_once(" ... ") else { continue };
             if outcome == "ok" && !skipped.iter().any(|line| line.split(": ").next() == Some(test)) {

@@ -87,7 +87,8 @@ pub fn listen(command: &mut Command) -> Outcome<(bool, String)> {
     command.stdout(Stdio::null()).stderr(Stdio::inherit());
     let mut heard = String::new();
     for line in BufReader::new(reader).lines() {
-        let line = line.map_err(failed)?;
+        // A console under Wine moves its cursor about.
+        let line = console::strip_ansi_codes(&line.map_err(failed)?).into_owned();
         hear(&line);
         heard += &line;
         heard.push('\n');
