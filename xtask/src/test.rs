@@ -50,7 +50,9 @@ pub fn run(windows_alone: bool, only: &[Stage]) -> Outcome<()> {
             || cfg!(windows) && matches!(stage, Stage::Rust | Stage::Managed | Stage::Demo);
         (only.is_empty() || only.contains(&stage)) && (on_windows || !windows_alone)
     };
-    println!("This takes about ten minutes on two cores, and some more the first time on a machine.");
+    println!(
+        "On two cores this takes about 20 minutes with the tests on Windows, about 10 without, and more the first time."
+    );
     needs::check(&needs::all())?;
     let runs_windows = !cfg!(windows) && windows::can_build() && windows::can_run();
     let [windows_rust, windows_managed] = [Stage::WindowsRust, Stage::WindowsManaged].map(wants);
