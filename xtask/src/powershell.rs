@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::tools::{Outcome, clear, copy, copy_folder, dotnet, output, root, run};
+use crate::tools::{Outcome, clear, copy, copy_folder, dotnet, files, output, root, run};
 use crate::windows;
 
 /// What names the versions of all that is fetched.
@@ -102,11 +102,8 @@ pub fn for_wine() -> Outcome<ForWine> {
 /// The files of tests in PowerShell, in the order of their names.
 pub fn pester_files() -> Outcome<Vec<PathBuf>> {
     let folder = root().join("powershell/tests");
-    let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|file| file.to_string_lossy().ends_with(".Tests.ps1"));
-    files.sort();
-    Ok(files)
+    let files = files(&folder)?.into_iter().filter(|file| file.to_string_lossy().ends_with(".Tests.ps1"));
+    Ok(files.map(|file| folder.join(file)).collect())
 }
 
 /// Makes a folder unless it is there, made of the versions that are named now.

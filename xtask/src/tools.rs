@@ -46,7 +46,7 @@ pub fn dotnet() -> Command {
 /// Says how to get a program that is not there.
 fn hint(program: &str) -> &'static str {
     match program {
-        "dotnet" => "the .NET SDK 10 or later is needed: https://dotnet.microsoft.com/download",
+        "dotnet" => "the .NET SDK 10.0.401 or later is needed: https://dotnet.microsoft.com/download",
         "cargo" => "Rust is needed: https://rustup.rs",
         _ => "install it and try again",
     }
