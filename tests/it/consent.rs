@@ -240,7 +240,7 @@ fn c1_c2_a_value_that_is_no_text_counts_as_an_opt_out() {
 #[test]
 fn c1_a_variable_set_after_the_start_has_no_effect() {
     let (home, nobody) = (Home::new(), closed_port().unwrap());
-    let mut host = Host::start(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+    let mut host = Host::new(&home, &nobody.connection_string(&key()));
     assert_eq!(host.ask("init awaiting"), "0");
     assert_eq!(host.ask("set VMS_ApplicationInsights__Enabled=false"), "0");
     assert_eq!(host.ask("init"), "0");
@@ -442,7 +442,7 @@ fn c3_c4_c5_f4_a_killed_opt_out_leaves_the_old_state_or_the_new_one() {
         for _ in 0..PENDING {
             home.spool(&destination).put(&event(Utc::now())).unwrap();
         }
-        let mut host = Host::start(&mut child::command(&home, &destination, &[]));
+        let mut host = Host::new(&home, &destination);
         assert_eq!(host.ask("init awaiting"), "0");
         let before = home.spool(&destination).entries().unwrap();
         assert_eq!(before.len(), PENDING + 1);

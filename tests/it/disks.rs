@@ -93,7 +93,7 @@ fn c3_d10_no_call_waits_for_a_server_that_never_reads() {
                  echo 4096 4096 4096 >/proc/sys/net/ipv4/tcp_rmem";
     let host = child::command(&home, &destination, &[]);
     let Some(mut host) = Host::isolated("--net", &host, small, home.path()) else { return };
-    let mut other = Host::start(&mut child::command(&home, &destination, &[]));
+    let mut other = Host::new(&home, &destination);
     assert_eq!(host.ask("deaf 9"), "0");
     assert_eq!((other.ask("init awaiting"), host.ask("init")), ("0".to_owned(), "0".to_owned()));
     let table = format!("/proc/{}/net/tcp", host.id());

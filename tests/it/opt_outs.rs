@@ -67,7 +67,7 @@ fn c11_each_spelling_in_the_settings_file_is_read_and_changed() {
     for [out, opted_in] in SPELLINGS {
         let home = Home::new();
         write_settings(&home, out);
-        let host = || Host::start(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+        let host = || Host::new(&home, &nobody.connection_string(&key()));
         let mut first = host();
         assert_eq!(first.ask("init awaiting"), "1", "{out}");
         assert_eq!(first.ask("connect"), "1", "{out}");
@@ -141,7 +141,7 @@ fn with_a_lock_that_is_held(mode: &str, lock: impl FnOnce(&Home, &str) -> PathBu
     let destination = collector.connection_string(&key());
     let session = home.session_with_proxy(&destination);
     let (number, _) = session.connect(&connection(UsageDataPolicy::On)).unwrap();
-    let mut holder = Host::start(&mut child::command(&home, &destination, &[]));
+    let mut holder = Host::new(&home, &destination);
     assert_eq!(holder.ask(&format!("lock {mode} {}", lock(&home, &destination).display())), "0");
     holder.stop();
     let (in_order, warning) = std::thread::scope(|scope| {
@@ -196,7 +196,7 @@ fn c12_d10_a_stopped_process_that_has_the_lock_of_a_destination_delays_nothing()
 fn d3_d10_events_that_a_stopped_sender_holds_up_are_sent_when_it_is_dead() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
     let destination = collector.connection_string(&key);
-    let mut holder = Host::start(&mut child::command(&home, &destination, &[]));
+    let mut holder = Host::new(&home, &destination);
     let lock = home.spool(&destination).folder().join("sender.lock");
     assert_eq!(holder.ask(&format!("lock exclusive {}", lock.display())), "0");
     holder.stop();
@@ -279,7 +279,7 @@ fn f5_c12_an_opt_out_that_cannot_be_stored_holds_until_the_process_ends_and_says
     for (text, problem) in table {
         let home = Home::new();
         let destination = nobody.connection_string(&key());
-        let mut host = Host::start(&mut child::command(&home, &destination, &[]));
+        let mut host = Host::new(&home, &destination);
         assert_eq!(host.ask("init awaiting"), "0");
         write_settings(&home, text);
         assert!(host.ask("config").starts_with("unsure layer 8"));
@@ -411,7 +411,7 @@ fn s6_processes_that_opt_out_as_the_first_thing_they_do_send_nothing() {
 fn s6_a_first_request_comes_no_sooner_than_a_second_after_the_start() {
     let opts_out_in_time = || {
         let (home, collector) = (Home::new(), Collector::start().unwrap());
-        let mut host = Host::start(&mut child::command(&home, &collector.connection_string(&key()), &[]));
+        let mut host = Host::new(&home, &collector.connection_string(&key()));
         let before = Instant::now();
         assert_eq!(host.ask("init"), "0");
         // As many events as fit, so that there is always a batch to be sent.
@@ -435,7 +435,7 @@ fn s6_a_first_request_comes_no_sooner_than_a_second_after_the_start() {
 fn c9_i3_without_file_descriptors_a_session_is_unsure_and_loses_nothing() {
     let (home, nobody) = (Home::new(), closed_port().unwrap());
     let destination = nobody.connection_string(&key());
-    let host = || Host::start(&mut child::command(&home, &destination, &[]));
+    let host = || Host::new(&home, &destination);
     let mut first = host();
     assert_eq!(first.ask("init awaiting"), "0");
     assert_eq!(first.ask("connect"), "0");
@@ -475,7 +475,7 @@ fn c9_i3_without_file_descriptors_a_session_is_unsure_and_loses_nothing() {
 #[test]
 fn c12_without_file_descriptors_an_opt_out_holds_for_the_session() {
     let (home, nobody) = (Home::new(), closed_port().unwrap());
-    let mut host = Host::start(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+    let mut host = Host::new(&home, &nobody.connection_string(&key()));
     assert_eq!(host.ask("init awaiting"), "0");
     assert_eq!(host.ask("files none"), "0");
     let said = host.ask("telemetry false");
@@ -493,7 +493,7 @@ fn c12_without_file_descriptors_an_opt_out_holds_for_the_session() {
 #[test]
 fn c6_without_file_descriptors_a_vms_is_obeyed() {
     let (home, nobody) = (Home::new(), closed_port().unwrap());
-    let mut host = Host::start(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+    let mut host = Host::new(&home, &nobody.connection_string(&key()));
     assert_eq!(host.ask("init awaiting"), "0");
     assert_eq!(host.ask("files none"), "0");
     assert_eq!(host.ask("connect-policy 2"), "1");

@@ -230,7 +230,7 @@ fn f4_a_kill_at_any_point_leaves_a_whole_file() {
         values.iter().flat_map(|telemetry| values.iter().map(|log| foreign(telemetry, log))).collect();
     let mut met = BTreeMap::new();
     for _ in 0..kills {
-        let mut host = Host::start(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+        let mut host = Host::new(&home, &nobody.connection_string(&key()));
         assert!(["0", "1"].contains(&&*host.ask("init awaiting")));
         host.tell("churn 100000");
         let (start, random) = (Instant::now(), Uuid::new_v4().as_bytes()[0]);

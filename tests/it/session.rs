@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use crate::common::child::{self, Host};
+use crate::common::child::Host;
 use crate::common::{Home, arrived, connection, key, names, settle, start_on, wait_until};
 use vms_collector::{Collector, closed_port};
 use vms_telemetry::consent::Verdict;
@@ -88,7 +88,7 @@ fn e3_a_connection_that_is_not_closed_sends_nothing() {
 #[test]
 fn e1_the_private_memory_is_that_of_the_host() {
     let (home, nobody) = (Home::new(), closed_port().unwrap());
-    let mut host = Host::start(&mut child::command(&home, &nobody.connection_string(&key()), &[]));
+    let mut host = Host::new(&home, &nobody.connection_string(&key()));
     for (words, count) in [("init awaiting", 1), ("connect", 2), ("disconnect", 3)] {
         assert_eq!(host.ask(words), "0");
         let now = host.private_bytes();

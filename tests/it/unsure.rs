@@ -114,7 +114,7 @@ fn f5_pending_events_outlive_each_way_in_which_settings_cannot_be_read() {
 #[test]
 fn f5_a_host_records_nothing_while_unsure_deletes_nothing_and_goes_on_afterwards() {
     let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
-    let mut host = Host::start(&mut child::command(&home, &collector.connection_string(&key), &[]));
+    let mut host = Host::new(&home, &collector.connection_string(&key));
     assert_eq!(host.ask("init awaiting"), "0");
     let mut pending = 1;
     for (way, spoil, part) in ways() {
@@ -140,7 +140,7 @@ fn f5_a_host_records_nothing_while_unsure_deletes_nothing_and_goes_on_afterwards
     // A session that begins while it is unsure records its start when it is asked for again, or with a connection.
     let (way, spoil, _) = ways().remove(0);
     drop(spoil(&home.paths().settings()));
-    let mut host = Host::start(&mut child::command(&home, &collector.connection_string(&key), &[]));
+    let mut host = Host::new(&home, &collector.connection_string(&key));
     assert_eq!(host.ask("init"), abi::VMS_UNSURE.to_string(), "{way}");
     remove(&home.paths().settings());
     assert_eq!(host.ask("init"), "0");
@@ -201,7 +201,7 @@ fn f5_settings_that_are_rewritten_all_the_time_cost_no_event() {
     let delivery = delivery(&home, &destination);
     let (mut network, mut now) = (Failing(0), Utc::now());
     delivery.spool.put(&event(now)).unwrap();
-    let mut host = Host::start(&mut child::command(&home, &destination, &[]));
+    let mut host = Host::new(&home, &destination);
     let (stop, settings) = (AtomicBool::new(false), home.paths().settings());
     let recorded = std::thread::scope(|scope| {
         scope.spawn(|| rewrite(&settings, &stop));

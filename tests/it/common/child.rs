@@ -97,6 +97,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// Starts a host with nothing in its environment but the user's folders.
+    pub fn new(home: &Home, destination: &str) -> Self {
+        Self::start(&mut command(home, destination, &[]))
+    }
+
     /// Starts a host; it waits for words, and no session has begun.
     pub fn start(command: &mut Command) -> Self {
         let mut host = Self::try_start(command);
