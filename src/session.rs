@@ -200,7 +200,7 @@ impl Session {
     }
 
     fn new_session(&self, work: &Work) -> Event {
-        let system = self.facts.os_description.clone().or_else(|| sysinfo::System::long_os_version().ok());
+        let system = self.facts.os_description.clone().or_else(platform::os_description);
         let fits = |text: String| text.try_into().ok();
         self.event(Fields::NewSession(NewSession {
             uuid: self.lasting_id(work.paths.user_id()),

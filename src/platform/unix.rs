@@ -40,6 +40,11 @@ pub fn machine_policy() -> Result<MachinePolicy> {
     })
 }
 
+/// Returns name and version of the system.
+pub fn os_description() -> Option<String> {
+    sysinfo::System::long_os_version().ok()
+}
+
 pub fn processor_count() -> Option<u32> {
     #[cfg(target_os = "linux")]
     return rustix::thread::sched_getaffinity(None).ok().map(|set| set.count());

@@ -1,6 +1,6 @@
 //! Windows.
 
-use std::ffi::{OsStr, c_void};
+use std::ffi::c_void;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
 use tempfile::NamedTempFile;
+use windows_registry::LOCAL_MACHINE;
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_INVALID_FUNCTION, ERROR_MORE_DATA, ERROR_NOT_SUPPORTED,
-    ERROR_PATH_NOT_FOUND, ERROR_SHARING_VIOLATION, ERROR_SUCCESS, HANDLE, LocalFree,
+    ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED, ERROR_PATH_NOT_FOUND,
+    ERROR_SHARING_VIOLATION, ERROR_SUCCESS, HANDLE, LocalFree,
 };
 use windows_sys::Win32::Security::Authorization::{GetSecurityInfo, SE_FILE_OBJECT, SetNamedSecurityInfoW};
 use windows_sys::Win32::Security::{
@@ -31,7 +32,6 @@ use windows_sys::Win32::System::LibraryLoader::{
 use windows_sys::Win32::System::ProcessStatus::{
     GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS, PROCESS_MEMORY_COUNTERS_EX,
 };
-use windows_sys::Win32::System::Registry::{HKEY_LOCAL_MACHINE, REG_DWORD, RRF_RT_ANY, RegGetValueW};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
 use crate::consent::MachinePolicy;
@@ -60,29 +60,34 @@ fn absolute(variable: &str) -> Option<PathBuf> {
 
 /// Reads the policy: a DWORD, 0 for an opt-out and 1 for none.
 pub fn machine_policy() -> Result<MachinePolicy> {
-    let wide = |text: &str| -> Vec<u16> { OsStr::new(text).encode_wide().chain([0]).collect() };
-    let (key, name) = (wide(r"SOFTWARE\Policies\Milestone\MilestonePSTools"), wide("EnableTelemetry"));
-    let (mut value, mut kind, mut size) = ([0_u8; 4], 0, 4);
-    // SAFETY: both texts end with a NUL; the buffer is ours, writable, and as large as `size` says; so are kind and size.
-    let outcome = unsafe {
-        RegGetValueW(
-            HKEY_LOCAL_MACHINE,
-            key.as_ptr(),
-            name.as_ptr(),
-            RRF_RT_ANY,
-            &raw mut kind,
-            value.as_mut_ptr().cast::<c_void>(),
-            &raw mut size,
-        )
-    };
-    match (outcome, kind, u32::from_le_bytes(value)) {
-        (ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND, ..) | (ERROR_SUCCESS, REG_DWORD, 1) => Ok(MachinePolicy::Silent),
-        (ERROR_SUCCESS, REG_DWORD, 0) => Ok(MachinePolicy::OptOut),
-        (ERROR_SUCCESS | ERROR_MORE_DATA, ..) => Ok(MachinePolicy::Unclear),
-        (error, ..) => {
-            Err(Error::file("read", Path::new(MACHINE_POLICY))(io::Error::from_raw_os_error(error.cast_signed())))
-        }
+    let key = LOCAL_MACHINE.open(r"SOFTWARE\Policies\Milestone\MilestonePSTools");
+    match key.and_then(|key| key.get_value("EnableTelemetry")) {
+        Ok(value) => Ok(match u32::try_from(value) {
+            Ok(0) => MachinePolicy::OptOut,
+            Ok(1) => MachinePolicy::Silent,
+            _ => MachinePolicy::Unclear,
+        }),
+        // The system's error is in the lower half.
+        Err(error) => match error.code().0.cast_unsigned() & 0xFFFF {
+            ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND => Ok(MachinePolicy::Silent),
+            code => {
+                let error = io::Error::from_raw_os_error(code.cast_signed());
+                Err(Error::file("read", Path::new(MACHINE_POLICY))(error))
+            }
+        },
     }
+}
+
+/// Returns name and version of the system, as .NET words them.
+pub fn os_description() -> Option<String> {
+    let key = LOCAL_MACHINE.open(r"SOFTWARE\Microsoft\Windows NT\CurrentVersion").ok()?;
+    let number = |name| key.get_u32(name).unwrap_or_default();
+    let build = key.get_string("CurrentBuildNumber").ok()?;
+    Some(format!(
+        "Microsoft Windows {}.{}.{build}",
+        number("CurrentMajorVersionNumber"),
+        number("CurrentMinorVersionNumber")
+    ))
 }
 
 pub fn processor_count() -> Option<u32> {

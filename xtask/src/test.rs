@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use quick_xml::events::Event;
@@ -71,7 +72,6 @@ pub fn run(windows_alone: bool, only: &[Stage]) -> Outcome<()> {
 }
 
 fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_whole: bool) -> Outcome<Tally> {
-    let mut tally = Tally::default();
     // Both, so that one run shows all that is out of date.
     let stale =
         [("include/vms_telemetry.h", header::generate()?), ("docs and help of the fields", fields::generate()?)];
@@ -79,16 +79,19 @@ fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_who
     if !stale.is_empty() {
         return Err(format!("out of date, and generated anew now: commit {}", stale.join(", ")));
     }
-    let checks = || checks(wants);
     if ![Stage::Rust, Stage::Managed, Stage::Demo, Stage::Same].into_iter().any(wants) && !runs_windows {
-        return checks().map(|()| tally);
+        return checks(wants).map(|()| Tally::default());
     }
-    // The folder with Wine comes from the network.
     let prepare = || {
+        // The folder with Wine comes from the network.
         if runs_windows {
             stage("Wine", windows::prepare)?;
         }
-        checks()
+        checks(wants)?;
+        if !wants(Stage::Rust) {
+            return Ok(());
+        }
+        stage("build of the tests", || tools::run(cargo().args(RUST_TESTS).arg("--no-run")))
     };
     let (built, ()) = both(|| stage("build", || build::all(windows::can_build(), build::EVERYTHING)), prepare)?;
     let (module, dotnet) = stage("packages", || Ok((package::make(&built)?, package::hosts()?)))?;
@@ -96,13 +99,14 @@ fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_who
         stage("PowerShell", powershell::assembly)?;
     }
     // Tests wait most of the time, builds do not.
+    let tally = Mutex::default();
     let run_here = || {
         if wants(Stage::Rust) {
-            stage("Rust and C tests", || rust(&built, &mut tally))?;
+            stage("Rust and C tests", || rust(&built, &tally))?;
         }
         if wants(Stage::Managed) {
-            stage("managed tests", || managed(&module, &mut tally))?;
-            stage("Pester files", || pester(&module, &mut tally))?;
+            stage("managed tests", || managed(&module, &tally))?;
+            stage("Pester files", || pester(&module, &tally))?;
         }
         if wants(Stage::Demo) {
             stage("demo", || demo::show(&built))?;
@@ -115,31 +119,51 @@ fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_who
         let native = built.windows.as_deref().filter(|_| runs_windows);
         let build = |native| stage("build of the tests on Windows", || ForWindows::build(native, &dotnet));
         let windows = native.map(build).transpose()?;
-        let again = wants(Stage::Same).then(|| stage("the same packages from another folder", package::again));
-        Ok((windows, again))
+        if wants(Stage::Same) {
+            stage("the same packages from another folder", || same(&tally))?;
+        }
+        Ok(windows)
     };
-    let ((), (windows, again)) = both(run_here, build_more)?;
-    match again {
-        Some(Ok(())) => tally.passed += 1,
-        Some(Err(words)) => {
-            say(&words);
-            tally.failed += 1;
-        }
-        None => {}
-    }
+    let ((), windows) = both(run_here, build_more)?;
     if let Some(windows) = windows {
-        if wants(Stage::WindowsRust) {
-            stage("Rust and C tests on Windows", || rust_on_windows(&windows, &mut tally))?;
-        }
-        if wants(Stage::WindowsManaged) {
-            stage("managed tests on Windows", || managed_on_windows(&module, &windows, &mut tally))?;
-            stage("Pester files on Windows", || pester_on_windows(&module, &windows, &mut tally))?;
-        }
+        let rust = || {
+            if !wants(Stage::WindowsRust) {
+                return Ok(());
+            }
+            stage("Rust and C tests on Windows", || rust_on_windows(&windows, &tally))
+        };
+        let managed = || {
+            if !wants(Stage::WindowsManaged) {
+                return Ok(());
+            }
+            stage("managed tests on Windows", || managed_on_windows(&module, &windows, &tally))?;
+            stage("Pester files on Windows", || pester_on_windows(&module, &windows, &tally))
+        };
+        both(managed, rust)?;
     }
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     if is_whole && runs_windows && tally.failed == 0 {
         tally.clauses.check()?;
     }
     if tally.passed + tally.failed == 0 && !wants(Stage::Demo) { Err("no test ran".to_owned()) } else { Ok(tally) }
+}
+
+/// Makes the packages once more and compares: a test as others are.
+fn same(tally: &Mutex<Tally>) -> Outcome<()> {
+    let outcome = package::again();
+    let mut tally = lock(tally);
+    match outcome {
+        Ok(()) => tally.passed += 1,
+        Err(words) => {
+            say(&words);
+            tally.failed += 1;
+        }
+    }
+    Ok(())
+}
+
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Format, lints and documentation of the Rust part; the managed part's are in its build.
@@ -158,12 +182,14 @@ fn checks(wants: &dyn Fn(Stage) -> bool) -> Outcome<()> {
     Ok(())
 }
 
-fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
+const RUST_TESTS: [&str; 4] = ["test", "--workspace", "--locked", "--no-fail-fast"];
+
+fn rust(built: &Built, tally: &Mutex<Tally>) -> Outcome<()> {
     let mut command = cargo();
-    command.args(["test", "--workspace", "--locked", "--no-fail-fast"]).env("VMS_TEST_NATIVE", &built.native);
+    command.args(RUST_TESTS).env("VMS_TEST_NATIVE", &built.native);
     command.env("RUST_TEST_THREADS", THREADS);
     let (success, printed) = listen(&mut command)?;
-    tally.libtest(success, &printed, HERE)
+    lock(tally).libtest(success, &printed, HERE)
 }
 
 /// More than there are processors: the tests wait most of the time.
@@ -216,7 +242,7 @@ fn c_programs() -> PathBuf {
 }
 
 /// Runs each program of the library's tests on Windows.
-fn rust_on_windows(programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
+fn rust_on_windows(programs: &ForWindows<'_>, tally: &Mutex<Tally>) -> Outcome<()> {
     // What a test lacks is an error there as well.
     let ci = std::env::var("CI").ok().map(|value| ("CI", value));
     let variables: Vec<(&str, String)> = [
@@ -233,7 +259,7 @@ fn rust_on_windows(programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> 
     for test in &programs.tests {
         hear(&format!("     Running {}", test.display()));
         let (success, printed) = listen(&mut windows::program(test, &[], &variables))?;
-        tally.libtest(success, &printed, System::Windows)?;
+        lock(tally).libtest(success, &printed, System::Windows)?;
     }
     Ok(())
 }
@@ -245,7 +271,7 @@ fn test_programs(messages: &str) -> Vec<PathBuf> {
     messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect()
 }
 
-fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
+fn managed(module: &Path, tally: &Mutex<Tally>) -> Outcome<()> {
     let collector = collector()?;
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let report = home.path().join("report.xml");
@@ -265,7 +291,7 @@ fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
         command.env("VMS_TEST_LAYOUT", program);
     }
     let (success, _) = listen(&mut command)?;
-    tally.junit(success, &report, HERE)
+    lock(tally).junit(success, &report, HERE)
 }
 
 /// Compiles the program that prints the layout of the header's structs, where there is a C compiler by its usual name.
@@ -277,7 +303,7 @@ fn layout() -> Option<PathBuf> {
 }
 
 /// Runs the Pester files, each in a PowerShell of its own.
-fn pester(module: &Path, tally: &mut Tally) -> Outcome<()> {
+fn pester(module: &Path, tally: &Mutex<Tally>) -> Outcome<()> {
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     for file in powershell::pester_files()? {
         let report = home.path().join("report.xml");
@@ -287,13 +313,13 @@ fn pester(module: &Path, tally: &mut Tally) -> Outcome<()> {
         command.arg("-Module").arg(module).arg("-Programs").arg(target().join("debug"));
         command.arg("-Pester").arg(powershell::pester()?).arg("-Results").arg(&report).arg("-Path").arg(&file);
         let (success, _) = listen(&mut command)?;
-        tally.junit(success, &report, HERE)?;
+        lock(tally).junit(success, &report, HERE)?;
     }
     Ok(())
 }
 
 /// The same files on Windows.
-fn pester_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
+fn pester_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &Mutex<Tally>) -> Outcome<()> {
     let mut variables = programs.shell.variables().to_vec();
     variables.push(("VMS_TEST_WINE", "1".to_owned()));
     let report = root().join("target/windows-report.xml");
@@ -319,13 +345,13 @@ fn pester_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tally
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = windows::program(&programs.shell.program, &arguments, &variables);
         let (success, _) = listen(windows::on_terminal(&mut command))?;
-        tally.junit(success, &report, System::Windows)?;
+        lock(tally).junit(success, &report, System::Windows)?;
     }
     Ok(())
 }
 
 /// The same tests on Windows.
-fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
+fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &Mutex<Tally>) -> Outcome<()> {
     let collector = collector()?;
     let variables = [
         ("VMS_TEST_MODULE", windows::path(module)),
@@ -344,7 +370,7 @@ fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tall
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut command = windows::program(&programs.managed, &arguments, &variables);
     let (success, _) = listen(windows::on_terminal(&mut command))?;
-    tally.junit(success, &report, System::Windows)
+    lock(tally).junit(success, &report, System::Windows)
 }
 
 /// This computer's system.
