@@ -72,6 +72,8 @@ pub const VMS_UNSET: u32 = 0;
 pub const VMS_FALSE: u32 = 1;
 /// True.
 pub const VMS_TRUE: u32 = 2;
+/// set_config: the user's choice is taken back.
+pub const VMS_RESET: u32 = 3;
 
 /// A basic user of the VMS.
 pub const VMS_USER_BASIC: u32 = 1;
@@ -132,6 +134,11 @@ pub const VMS_TEXT_LAST_SENT: u32 = 10;
 /// get_text: why no event of the last connection is sent although telemetry is on. Empty if they are sent.
 pub const VMS_TEXT_CONNECTION_REASON: u32 = 11;
 
+/// get_text: the connection string in use, as "InstrumentationKey=...;IngestionEndpoint=...". Empty if none can be used.
+pub const VMS_TEXT_CONNECTION_STRING: u32 = 12;
+
+/// timeout_seconds: no timeout.
+pub const VMS_NO_TIMEOUT: u32 = 0xFFFF_FFFF;
 /// Longest string in a struct, in bytes without the NUL. A longer one is an error, and the rest of it is not read.
 pub const VMS_TEXT_LIMIT: usize = 8192;
 /// Most entries that are read from an environment.
@@ -223,9 +230,11 @@ pub struct VmsConnectionInfo {
 pub struct VmsConfigChange {
     /// sizeof(VmsConfigChange).
     pub size: u32,
-    /// Whether events are recorded and sent. VMS_UNSET: no change. Stored for all later sessions of the user.
+    /// Whether events are recorded and sent. VMS_UNSET: no change. Stored for all later sessions of the user. VMS_RESET:
+    /// takes back what the user chose, also an opt-out by a VMS, as if nobody had said anything.
     pub enable_telemetry: u32,
-    /// Whether events are written to the telemetry log. VMS_UNSET: no change. Stored as well.
+    /// Whether events are written to the telemetry log. VMS_UNSET: no change. Stored as well. VMS_RESET: takes back what
+    /// the user chose.
     pub log_telemetry: u32,
     /// VMS_TRUE: the host program is about to change the configuration, for example while it asks the user to confirm.
     /// No request begins until a call with VMS_FALSE. Calls nest: each VMS_TRUE needs its own VMS_FALSE. VMS_UNSET: no
@@ -233,6 +242,9 @@ pub struct VmsConfigChange {
     pub hold_sending: u32,
     /// The proxy for this session, such as "http://host:port". "": no proxy. NULL: no change. Not stored.
     pub proxy: *const c_char,
+    /// VMS_TRUE: enable_telemetry is for this session only, and nothing is stored. VMS_FALSE of it opts out until the
+    /// process ends; VMS_TRUE takes that back, and overrides no other opt-out. Nothing else can be chosen with it.
+    pub this_session_only: u32,
 }
 
 /// The configuration in effect now, from get_config.
@@ -270,7 +282,7 @@ pub struct VmsLogon {
     pub skip_certificate_check: u32,
     /// VMS_TRUE: the child sites are listed as part of the logon.
     pub include_child_sites: u32,
-    /// Timeout of the whole call in seconds, at most 3,600. 0: 60 seconds.
+    /// Timeout of the whole call in seconds, at most 3,600, or VMS_NO_TIMEOUT. 0: 60 seconds.
     pub timeout_seconds: u32,
     /// "https://host", "http://host:port", or a host name without a scheme, which means HTTPS. A path is ignored.
     /// Required.
@@ -327,6 +339,10 @@ pub struct VmsServer {
     pub site_name: [c_char; 1032],
     /// connect_vms: version of the product.
     pub product_version: [c_char; 136],
+    /// The address of the API Gateway.
+    pub gateway: [c_char; 280],
+    /// Such as "TLS 1.3". Empty on Windows, where the system does not say.
+    pub tls_version: [c_char; 16],
 }
 
 /// The state of a connection of connect_vms, from get_connection.
@@ -386,6 +402,11 @@ pub(crate) fn flag(value: u32, field: &'static str) -> Result<Option<bool>> {
     }
 }
 
+/// Reads a choice of the user, and whether it is taken back.
+pub(crate) fn choice(value: u32, field: &'static str) -> Result<(Option<bool>, bool)> {
+    if value == VMS_RESET { Ok((None, true)) } else { flag(value, field).map(|choice| (choice, false)) }
+}
+
 pub(crate) fn user_type(value: u32) -> Result<UserType> {
     match value {
         VMS_USER_BASIC => Ok(UserType::BasicUser),
@@ -408,7 +429,8 @@ pub(crate) fn policy(value: u32) -> Result<UsageDataPolicy> {
 pub(crate) fn timeout(seconds: u32) -> Result<Duration> {
     match seconds {
         0 => Ok(Duration::from_secs(60)),
-        1..=3_600 => Ok(Duration::from_secs(seconds.into())),
+        // No timeout: no process lives longer.
+        1..=3_600 | VMS_NO_TIMEOUT => Ok(Duration::from_secs(seconds.into())),
         _ => Err(Error::argument("timeout_seconds", "it is more than 3,600")),
     }
 }
@@ -435,7 +457,7 @@ pub(crate) fn counts(info: &VmsConnectionInfo) -> Result<Counts> {
 
 impl VmsServer {
     /// Returns what is known of a server that was found.
-    pub(crate) fn of(is_encrypted: bool, origin: &str) -> Self {
+    pub(crate) fn of(is_encrypted: bool, origin: &str, gateway: &str, tls: Option<&str>) -> Self {
         let mut server = Self {
             size: 0,
             encryption_enabled: truth(is_encrypted),
@@ -447,7 +469,11 @@ impl VmsServer {
             site_id: [0; 40],
             site_name: [0; 1032],
             product_version: [0; 136],
+            gateway: [0; 280],
+            tls_version: [0; 16],
         };
+        copy(gateway, &mut server.gateway);
+        copy(tls.unwrap_or_default(), &mut server.tls_version);
         copy(&format!("{}/", origin.trim_end_matches('/')), &mut server.address);
         server
     }

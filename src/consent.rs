@@ -19,7 +19,7 @@ use crate::files::{self, LockMode};
 use crate::gate::NoConsent;
 use crate::paths::Paths;
 use crate::platform;
-use crate::settings::{self, Settings, Wait, WithoutLock};
+use crate::settings::{self, Choice, Settings, Wait, WithoutLock};
 
 /// Longest wait for another process that has the settings' lock (D10). A process that runs holds it for milliseconds.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ pub enum Layer {
     Unusable = 5,
     /// The administrator of this computer.
     MachinePolicy = 6,
-    /// The user, for this session only: the opt-out could not be stored.
+    /// The user, for this session only: as asked for, or because the opt-out could not be stored.
     Session = 7,
     /// It cannot be found out now.
     Unsure = 8,
@@ -111,10 +111,20 @@ pub struct Consent {
     state: Mutex<State>,
 }
 
+/// An opt-out that only this session knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OptOut {
+    /// The user's, until it is stored.
+    Unstored,
+    /// A VMS's, until it is stored.
+    ByVms,
+    /// The user's, meant for this session.
+    ForSession,
+}
+
 #[derive(Default)]
 struct State {
-    /// Who opted out in this session, until that is stored.
-    opted_out: Option<Layer>,
+    opted_out: Option<OptOut>,
     /// The opt-out of a VMS could not be stored at once, so the background thread is to do it. Not set before that was tried:
     /// the thread would take the lock from the call that is about to store it.
     is_unstored: bool,
@@ -193,7 +203,7 @@ impl Consent {
 
     fn change(
         &self,
-        choice: Settings,
+        choice: Choice,
         timeout: Duration,
         without_lock: WithoutLock,
         first: impl FnOnce(Settings) -> Result<()>,
@@ -203,7 +213,7 @@ impl Consent {
     }
 
     pub fn set_log(&self, log: bool) -> Result<()> {
-        let choice = Settings { log: Some(log), ..Settings::default() };
+        let choice = Choice { log: Some(Some(log)), ..Choice::default() };
         self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |_| Ok(())).map(drop)
     }
 
@@ -213,8 +223,8 @@ impl Consent {
     /// # Errors
     /// [`Error::NotStored`]: it is in effect until the process ends. What `purge` returns: it is stored.
     pub fn opt_out(&self, log: Option<bool>, purge: impl FnOnce() -> Result<()>) -> Result<Option<String>> {
-        self.state().opted_out = Some(Layer::Session);
-        let choice = Settings { telemetry: Some(false), by_policy: false, log };
+        self.state().opted_out = Some(OptOut::Unstored);
+        let choice = Choice { telemetry: Some(Some(false)), by_policy: false, log: log.map(Some) };
         let store = |timeout| self.change(choice, timeout, WithoutLock::Store, |_| Ok(()));
         let stored = store(LOCK_TIMEOUT);
         let purged = purge();
@@ -245,12 +255,37 @@ impl Consent {
             return Err(Error::Policy(platform::MACHINE_POLICY));
         }
         let was_out = self.state().opted_out.is_some();
-        let choice = Settings { telemetry: Some(true), by_policy: false, log };
+        let choice = Choice { telemetry: Some(Some(true)), by_policy: false, log: log.map(Some) };
         self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |before| {
             if was_out || before.telemetry == Some(false) { purge() } else { Ok(()) }
         })?;
         self.state().opted_out = None;
         Ok(())
+    }
+
+    /// Takes back what the user chose, as if nobody had said anything. If that was an opt-out, also that of a VMS, `purge`
+    /// deletes what it left, as for [`Consent::opt_in`].
+    pub fn reset(&self, telemetry: bool, log: bool, purge: impl FnOnce() -> Result<()>) -> Result<()> {
+        let was_out = telemetry && self.state().opted_out.is_some();
+        let choice = Choice { telemetry: telemetry.then_some(None), by_policy: false, log: log.then_some(None) };
+        self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |before| {
+            if was_out || (telemetry && before.telemetry == Some(false)) { purge() } else { Ok(()) }
+        })?;
+        if telemetry {
+            self.state().opted_out = None;
+        }
+        Ok(())
+    }
+
+    /// Opts out for this session only, or takes that back. Stores nothing.
+    pub fn choose_for_session(&self, on: bool) {
+        let mut state = self.state();
+        match (on, state.opted_out) {
+            (true, Some(OptOut::ForSession)) => state.opted_out = None,
+            (false, None) => state.opted_out = Some(OptOut::ForSession),
+            // Nothing to take back; or another opt-out, which is stronger.
+            _ => {}
+        }
     }
 
     /// Opts the user out because the administrator of a VMS does (C6): in this session at once. It is stored at once if that
@@ -261,7 +296,7 @@ impl Consent {
     pub fn opt_out_by_vms(&self, purge: impl FnOnce() -> Result<()>) -> Result<()> {
         {
             let mut state = self.state();
-            (state.opted_out, state.is_unstored) = (Some(Layer::VmsPolicy), false);
+            (state.opted_out, state.is_unstored) = (Some(OptOut::ByVms), false);
         }
         let purged = purge();
         let stored = self.store_vms_opt_out(Duration::ZERO);
@@ -272,17 +307,17 @@ impl Consent {
     /// Returns whether the opt-out of a VMS is still to be stored.
     pub fn is_vms_opt_out_unstored(&self) -> bool {
         let state = self.state();
-        state.is_unstored && state.opted_out == Some(Layer::VmsPolicy)
+        state.is_unstored && state.opted_out == Some(OptOut::ByVms)
     }
 
     /// Stores the opt-out of a VMS, unless the user has chosen since. With a timeout of zero it is stored only if no other
     /// process changes the settings.
     pub fn store_vms_opt_out(&self, timeout: Duration) -> Result<()> {
-        let choice = Settings { telemetry: Some(false), by_policy: true, log: None };
+        let choice = Choice { telemetry: Some(Some(false)), by_policy: true, log: None };
         if !settings::read(&self.settings).is_ok_and(|stored| stored.telemetry == Some(false)) {
             let without_lock = if timeout.is_zero() { WithoutLock::Share } else { WithoutLock::Store };
             self.change(choice, timeout, without_lock, |_| match self.state().opted_out {
-                Some(Layer::VmsPolicy) => Ok(()),
+                Some(OptOut::ByVms) => Ok(()),
                 _ => Err(Error::Unusable("the user opted in meanwhile".to_owned())),
             })?;
         }
@@ -294,7 +329,7 @@ impl Consent {
 /// Decides whether telemetry is on. The order of the arms is the order of precedence, and which opt-out is named as the reason.
 fn decide(
     policy: Result<MachinePolicy>,
-    opted_out: Option<Layer>,
+    opted_out: Option<OptOut>,
     environment: &Environment,
     file: &Result<Settings>,
 ) -> Decision {
@@ -313,14 +348,15 @@ fn decide(
             );
             Decision { purges: false, ..off(Layer::MachinePolicy, &reason) }
         }
-        (_, Some(Layer::VmsPolicy), ..) => off(
+        (_, Some(OptOut::ByVms), ..) => off(
             Layer::VmsPolicy,
             "a VMS that you connected to has usage data collection turned off; that is in effect, and will be stored as soon \
              as the settings file can be changed",
         ),
-        (_, Some(layer), ..) => {
-            off(layer, "you turned it off; that could not be stored, so it is in effect until this process ends")
-        }
+        (_, Some(OptOut::Unstored), ..) => off(
+            Layer::Session,
+            "you turned it off; that could not be stored, so it is in effect until this process ends",
+        ),
         (_, _, Some((false, reason)), _) => off(Layer::Environment, reason),
         _ if environment.do_not_track() => off(Layer::DoNotTrack, "the environment variable DO_NOT_TRACK is set"),
         (_, _, _, Ok(Settings { telemetry: Some(false), by_policy: true, .. })) => off(
@@ -332,6 +368,12 @@ fn decide(
             Layer::SettingsFile,
             "you turned it off with Set-VmsModuleConfig -EnableTelemetry $false (or in the settings file)",
         ),
+        // Other sessions may have recorded events with consent.
+        (_, Some(OptOut::ForSession), ..) => {
+            let reason =
+                "you turned it off for this session (Set-VmsModuleConfig -EnableTelemetry $false -Scope Process)";
+            Decision { purges: false, ..off(Layer::Session, reason) }
+        }
         (Err(error), ..) | (.., Err(error)) => Decision::new(
             Verdict::Unsure,
             Layer::Unsure,

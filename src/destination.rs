@@ -32,6 +32,12 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// Returns the connection string for it.
+    pub fn connection_string(&self) -> String {
+        let endpoint = self.endpoint.as_str().trim_end_matches(TRACK);
+        format!("InstrumentationKey={};IngestionEndpoint={endpoint}/", self.key)
+    }
+
     /// Returns the name of the destination's folder, which does not show its address. FNV-1a, as every version of the library
     /// must find the same folder; it needs no secrecy.
     pub fn fingerprint(&self) -> String {

@@ -64,6 +64,14 @@ impl Error {
         matches!(self, Self::File { cause, .. } if is_full(cause))
     }
 
+    /// Returns what the user can do, as the message ends. Empty: the message does not end so.
+    pub fn advice(&self) -> &str {
+        match self {
+            Self::Vms(failure) => &failure.advice,
+            _ => "",
+        }
+    }
+
     /// Adds what was tried with which file to an operating system's error.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

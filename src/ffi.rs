@@ -122,14 +122,23 @@ pub unsafe extern "C" fn set_config(change: *const VmsConfigChange) -> i32 {
             "" => ProxyChoice::Direct,
             _ => ProxyChoice::Address(address),
         });
+        let (telemetry, resets_telemetry) = choice(change.enable_telemetry, "enable_telemetry")?;
+        let (log, resets_log) = choice(change.log_telemetry, "log_telemetry")?;
+        let is_for_session = flag(change.this_session_only, "this_session_only")? == Some(true);
+        if is_for_session && (log.is_some() || resets_log || resets_telemetry) {
+            return Err(Error::argument("this_session_only", "only enable_telemetry can be chosen for a session"));
+        }
         let warning = session.set_config(Change {
-            telemetry: flag(change.enable_telemetry, "enable_telemetry")?,
-            log: flag(change.log_telemetry, "log_telemetry")?,
+            telemetry,
+            log,
+            is_for_session,
+            resets_telemetry,
+            resets_log,
             hold: flag(change.hold_sending, "hold_sending")?,
             proxy,
         })?;
         Ok(warning.map_or(VMS_OK, |warning| {
-            remember(warning);
+            remember(LastError { message: warning, advice: String::new() });
             VMS_WARNING
         }))
     })
@@ -182,6 +191,7 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
             VMS_TEXT_TELEMETRY_REASON => session.decisions().telemetry.reason,
             VMS_TEXT_LOG_REASON => session.decisions().log.reason,
             VMS_TEXT_LAST_FAILURE => session.failure().unwrap_or_default(),
+            VMS_TEXT_CONNECTION_STRING => session.destination().map(|to| to.connection_string()).unwrap_or_default(),
             VMS_TEXT_CONNECTION_REASON => session.unreported().unwrap_or_default(),
             VMS_TEXT_DELIVERY_FAILURE => session.retry_state().last_failure.unwrap_or_default(),
             VMS_TEXT_LAST_SENT => {
@@ -202,10 +212,21 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
 /// As for get_text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn last_error(buffer: *mut c_char, capacity: usize, length: *mut usize) -> i32 {
-    let message = LAST_ERROR.try_with(|message| message.borrow().clone()).unwrap_or_default();
+    let last = LAST_ERROR.try_with(|last| last.borrow().message.clone()).unwrap_or_default();
     // SAFETY: as the caller promised.
-    let given = panic::catch_unwind(AssertUnwindSafe(|| unsafe { give(&message, buffer, capacity, length) }));
-    given.map_or(VMS_ERROR_INTERNAL, |outcome| outcome.unwrap_or_else(|error| code(&error)))
+    unsafe { give_last(&last, buffer, capacity, length) }
+}
+
+/// Writes what the user can do about the message of last_error, as get_text writes. The message ends with the same words.
+/// Empty if it has no such end.
+///
+/// # Safety
+/// As for get_text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn last_advice(buffer: *mut c_char, capacity: usize, length: *mut usize) -> i32 {
+    let last = LAST_ERROR.try_with(|last| last.borrow().advice.clone()).unwrap_or_default();
+    // SAFETY: as the caller promised.
+    unsafe { give_last(&last, buffer, capacity, length) }
 }
 
 /// Writes a number for find_vms and connect_vms. With it, on_disconnect cancels the call from another thread, and later
@@ -243,7 +264,8 @@ pub unsafe extern "C" fn find_vms(connection: u64, logon: *const VmsLogon, serve
         let wanted = unsafe { wanted(&logon) }?;
         replace(&session, &logon);
         let found = session.find_vms(connection, wanted)?;
-        let mut answer = VmsServer::of(found.origin.is_encrypted(), &found.origin.to_string());
+        let mut answer =
+            VmsServer::of(found.origin.is_encrypted(), &found.origin.to_string(), &found.gateway, found.tls);
         copy(&found.token_endpoint, &mut answer.token_endpoint);
         // SAFETY: as the caller promised.
         unsafe { fill(server, "server", &answer) }
@@ -281,7 +303,8 @@ pub unsafe extern "C" fn connect_vms(connection: u64, logon: *const VmsLogon, se
         let wanted = unsafe { wanted(&logon) }?;
         replace(&session, &logon);
         let facts = session.connect_vms(connection, wanted, credential, user_type)?;
-        let mut answer = VmsServer::of(facts.origin.is_encrypted(), &facts.origin.to_string());
+        let mut answer =
+            VmsServer::of(facts.origin.is_encrypted(), &facts.origin.to_string(), &facts.gateway, facts.tls);
         answer.child_sites = u32::try_from(facts.child_sites.len()).unwrap_or(u32::MAX);
         copy(facts.product.as_deref().unwrap_or_default(), &mut answer.product_name);
         copy(&facts.site.id.to_string(), &mut answer.site_id);
@@ -351,8 +374,14 @@ static SESSION: OnceCell<Arc<Session>> = OnceCell::new();
 const DEFECT: &str = "a defect of the telemetry library; nothing was recorded";
 
 thread_local! {
-    static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
+    static LAST_ERROR: RefCell<LastError> = const { RefCell::new(LastError { message: String::new(), advice: String::new() }) };
     static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What [`last_error`] and [`last_advice`] give.
+struct LastError {
+    message: String,
+    advice: String,
 }
 
 fn session() -> Result<Arc<Session>> {
@@ -381,16 +410,26 @@ fn guard(body: impl FnOnce() -> Result<i32>) -> i32 {
     let _ = GUARDED.try_with(|guarded| guarded.set(false));
     let (status, message) = match outcome {
         Ok(Ok(status)) => return status,
-        Ok(Err(error)) => (code(&error), error.to_string()),
-        Err(_) => (VMS_ERROR_INTERNAL, DEFECT.to_owned()),
+        Ok(Err(error)) => (code(&error), LastError { message: error.to_string(), advice: error.advice().to_owned() }),
+        Err(_) => (VMS_ERROR_INTERNAL, LastError { message: DEFECT.to_owned(), advice: String::new() }),
     };
     remember(message);
     status
 }
 
 /// Keeps a message for [`last_error`].
-fn remember(message: String) {
+fn remember(message: LastError) {
     let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = message);
+}
+
+/// Writes a text of [`LastError`]. Not within [`guard`], which would replace the text by the failure to write it.
+///
+/// # Safety
+/// As for [`give`].
+unsafe fn give_last(text: &str, buffer: *mut c_char, capacity: usize, length: *mut usize) -> i32 {
+    // SAFETY: as the caller promised.
+    let given = panic::catch_unwind(AssertUnwindSafe(|| unsafe { give(text, buffer, capacity, length) }));
+    given.map_or(VMS_ERROR_INTERNAL, |outcome| outcome.unwrap_or_else(|error| code(&error)))
 }
 
 /// Reads where and how to log on.
@@ -608,7 +647,7 @@ mod tests {
             Ok(nothing[usize::from(std::hint::black_box(false))])
         });
         assert_eq!(status, VMS_ERROR_INTERNAL);
-        assert!(LAST_ERROR.with(|message| message.borrow().contains("defect")));
+        assert!(LAST_ERROR.with(|last| last.borrow().message.contains("defect")));
         assert_eq!(guard(|| Ok(VMS_OK)), VMS_OK);
     }
 

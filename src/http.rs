@@ -15,7 +15,7 @@ use ureq::{Agent, Error, Proxy, Timeout};
 use url::Url;
 
 use crate::gate::{AboveTls, BelowTls, Gate};
-use crate::tls::{self, TlsConnector};
+use crate::tls::{self, TlsConnector, TlsVersion};
 
 /// The product and its version, never the computer.
 pub const USER_AGENT: &str = concat!("vms-telemetry/", env!("CARGO_PKG_VERSION"));
@@ -37,6 +37,8 @@ pub struct Settings {
     pub skips_certificate_check: bool,
     /// Checks consent before anything is sent.
     pub gate: Option<Arc<Gate>>,
+    /// Where the protocol of the first connection is noted.
+    pub tls_version: TlsVersion,
 }
 
 /// Makes an agent. It follows no redirection, as each client has rules of its own. Touches no network.
@@ -60,7 +62,7 @@ pub fn agent(settings: Settings) -> Agent {
             .chain(ConnectProxyConnector::default())
             .chain(TcpConnector::default())
             .chain(BelowTls(settings.gate.clone()))
-            .chain(TlsConnector::new(settings.skips_certificate_check))
+            .chain(TlsConnector::new(settings.skips_certificate_check, settings.tls_version))
             .chain(AboveTls(settings.gate.clone()));
     Agent::with_parts(config, connector, NameLookup(settings.gate))
 }
@@ -240,7 +242,9 @@ const NO_TUNNEL: &str = "the proxy did not connect to the server";
 fn name_not_found(is_proxy: bool, error: &dyn fmt::Display) -> Description {
     let whose = if is_proxy { "proxy" } else { "server" };
     let description = Description::new(Kind::NameNotFound, format!("the name of the {whose} was not found"));
-    description.with_details(&error.to_string())
+    // The standard library's words before those of the system.
+    let error = error.to_string();
+    description.with_details(error.strip_prefix("failed to lookup address information: ").unwrap_or(&error))
 }
 
 /// Reads an address with `https://` or `http://`. Internationalized names become those of the DNS. An error has no part of the

@@ -8,7 +8,7 @@
 //! The session's mutex guards a few values in memory. It is never held during an operation on a file, a lock or the network, so
 //! that reading the state never waits for a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +25,7 @@ use crate::event::{CloseVmsSession, Event, Fields, NewSession, NewVmsSession, Us
 use crate::paths::Paths;
 use crate::proxy::ProxyChoice;
 use crate::sender::Sender;
-use crate::spool::Entry;
+use crate::spool::{EVENT_LIMIT, Entry};
 use crate::vms::Counts;
 use crate::{identity, log, platform};
 
@@ -96,6 +96,11 @@ pub struct Change {
     pub telemetry: Option<bool>,
     /// Stored as well.
     pub log: Option<bool>,
+    /// Whether `telemetry` is for this session only.
+    pub is_for_session: bool,
+    /// Whether the user's choice is taken back, as if nobody had said anything.
+    pub resets_telemetry: bool,
+    pub resets_log: bool,
     /// For this session only.
     pub proxy: Option<ProxyChoice>,
     /// Whether the host program begins, or has ended, to change the configuration. See [`Consent::hold`].
@@ -126,6 +131,8 @@ pub(crate) struct State {
     pub(crate) last_connection: u64,
     failure: Option<String>,
     unreported: Option<String>,
+    /// The events of this session that may still be pending, the oldest first.
+    recorded: VecDeque<Entry>,
 }
 
 /// Whether `NewSession` was recorded.
@@ -248,6 +255,14 @@ impl Session {
             // A log that cannot be written does not fail the call (L3).
             let _ = self.note_error(log::append(paths.log_folder(), event, delivery.destination.key));
         }
+        if let Ok(entry) = &stored {
+            let mut state = self.state();
+            state.recorded.push_back(entry.clone());
+            // No more than this are pending at once.
+            if state.recorded.len() > EVENT_LIMIT {
+                state.recorded.pop_front();
+            }
+        }
         match stored {
             Ok(_) => sender.wake(),
             // Sending pending events makes room on a full disk.
@@ -357,9 +372,11 @@ impl Session {
     /// [`Error::NotStored`]: an opt-out is in effect for this session only. [`Error::Settings`], [`Error::Policy`]: nothing has
     /// changed.
     pub fn set_config(&self, change: Change) -> Result<Option<String>> {
-        let Work { consent, sender, .. } = match (&change.telemetry, &change.log, &self.work) {
+        let resets = change.resets_telemetry || change.resets_log;
+        let chooses = change.telemetry.is_some() || change.log.is_some() || resets;
+        let Work { consent, sender, .. } = match &self.work {
             // A proxy and a hold mean nothing to a session that cannot work.
-            (None, None, Err(_)) => return Ok(None),
+            Err(_) if !chooses => return Ok(None),
             _ => self.work()?,
         };
         if change.hold == Some(true) {
@@ -379,7 +396,20 @@ impl Session {
     }
 
     fn choose(&self, change: &Change, consent: &Consent, sender: &Sender) -> Result<Option<String>> {
+        let resets = change.resets_telemetry || change.resets_log;
+        if resets {
+            consent.reset(change.resets_telemetry, change.resets_log, || sender.purge())?;
+        }
         let warning = match (change.telemetry, change.log) {
+            (Some(on), _) if change.is_for_session => {
+                consent.choose_for_session(on);
+                if on {
+                    self.try_record_session_start()?;
+                } else {
+                    self.take_back(sender)?;
+                }
+                None
+            }
             (Some(true), log) => {
                 consent.opt_in(log, || sender.purge())?;
                 self.try_record_session_start()?;
@@ -399,9 +429,23 @@ impl Session {
                 outcome?
             }
             (None, Some(log)) => consent.set_log(log).map(|()| None)?,
+            (None, None) if resets => {
+                self.try_record_session_start()?;
+                None
+            }
             (None, None) => return Ok(None),
         };
         Ok(warning.or_else(|| self.warning(change, consent)))
+    }
+
+    /// Deletes the pending events of this session. A `NewSession` among them is recorded again if telemetry is turned on again.
+    fn take_back(&self, sender: &Sender) -> Result<()> {
+        let spool = &sender.delivery().spool;
+        let mut state = self.state();
+        if matches!(&state.new_session, SessionStart::Recorded(entry) if spool.path(entry).exists()) {
+            state.new_session = SessionStart::NotRecorded;
+        }
+        state.recorded.drain(..).try_for_each(|entry| spool.remove(&entry))
     }
 
     /// Returns why a choice is stored and not in effect.
@@ -411,6 +455,7 @@ impl Session {
             return None;
         }
         match (change.telemetry, change.log) {
+            (Some(true), _) if change.is_for_session => Some(format!("telemetry stays off: {}", decision.reason)),
             (Some(true), _) => Some(format!("the choice is stored, but telemetry stays off: {}", decision.reason)),
             (_, Some(true)) => Some(format!("nothing is logged while telemetry is off: {}", decision.reason)),
             _ => None,
@@ -462,6 +507,11 @@ impl Session {
     /// telemetry (S3): an error is kept for [`Session::failure`].
     pub fn record_session_start(&self) -> Outcome {
         self.try_record_session_start().unwrap_or(Outcome::Off)
+    }
+
+    /// Returns where events go. `None`: this session cannot work.
+    pub fn destination(&self) -> Option<&Destination> {
+        self.work.as_ref().ok().map(|work| &work.sender.delivery().destination)
     }
 
     pub fn id(&self) -> Uuid {

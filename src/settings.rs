@@ -38,6 +38,15 @@ pub struct Settings {
     pub log: Option<bool>,
 }
 
+/// A change of the file. `None`: the value stays. `Some(None)`: it is removed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    pub telemetry: Option<Option<bool>>,
+    /// Goes with `telemetry`.
+    pub by_policy: bool,
+    pub log: Option<Option<bool>>,
+}
+
 /// How a change takes the lock.
 #[derive(Clone, Copy)]
 pub struct Wait {
@@ -64,7 +73,7 @@ pub fn read(path: &Path) -> Result<Settings> {
     }
 }
 
-/// Sets what `choice` names and leaves the rest as it is, safe against other processes that do the same (F4). `first` runs
+/// Sets or removes what `choice` names and leaves the rest as it is, safe against other processes that do the same (F4). `first` runs
 /// under the lock, before the file is written, with what was set until now; if it fails, nothing is written.
 ///
 /// An opt-out need not depend on the lock (C12): a process that hangs must not keep a user opted in. If it is stored without
@@ -72,7 +81,7 @@ pub fn read(path: &Path) -> Result<Settings> {
 pub fn change(
     path: &Path,
     lock: &Path,
-    choice: Settings,
+    choice: Choice,
     wait: Wait,
     first: impl FnOnce(Settings) -> Result<()>,
 ) -> Result<Option<Error>> {
@@ -251,7 +260,7 @@ pub(crate) fn parse_flag(text: &str) -> Option<bool> {
 
 /// Makes the change in the text. `None`: the file does not exist yet. A value is changed in each place that has it, because
 /// one opt-out that is left would win (C11); if none has it, it is added to our section.
-fn edit(text: Option<&str>, choice: Settings) -> std::result::Result<String, Problem> {
+fn edit(text: Option<&str>, choice: Choice) -> std::result::Result<String, Problem> {
     let text = text.unwrap_or("{}\n");
     let before = parse(text)?;
     let (mark, text) = match text.strip_prefix(BYTE_ORDER_MARK) {
@@ -263,28 +272,28 @@ fn edit(text: Option<&str>, choice: Settings) -> std::result::Result<String, Pro
     if choice.telemetry.is_some() {
         find(&object, DISABLED_BY).into_iter().for_each(CstObjectProp::remove);
     }
-    let policy = choice.by_policy.then(|| VMS_POLICY.to_owned());
-    set(&object, ENABLED, choice.telemetry.map(CstInputValue::Bool))?;
-    set(&object, DISABLED_BY, policy.map(CstInputValue::String))?;
-    set(&object, INCLUDE_IN_LOGS, choice.log.map(CstInputValue::Bool))?;
+    let policy = choice.by_policy.then(|| Some(CstInputValue::String(VMS_POLICY.to_owned())));
+    set(&object, ENABLED, choice.telemetry.map(|on| on.map(CstInputValue::Bool)))?;
+    set(&object, DISABLED_BY, policy)?;
+    set(&object, INCLUDE_IN_LOGS, choice.log.map(|on| on.map(CstInputValue::Bool)))?;
     let changed = mark + &root.to_string();
     let wanted = Settings {
-        telemetry: choice.telemetry.or(before.telemetry),
+        telemetry: choice.telemetry.unwrap_or(before.telemetry),
         by_policy: if choice.telemetry.is_some() { choice.by_policy } else { before.by_policy },
-        log: choice.log.or(before.log),
+        log: choice.log.unwrap_or(before.log),
     };
     if parse(&changed)? == wanted { Ok(changed) } else { Err(Problem::whole("the change cannot be made in it")) }
 }
 
-fn set(root: &CstObject, key: &str, value: Option<CstInputValue>) -> std::result::Result<(), Problem> {
-    let Some(value) = value else {
-        return Ok(());
-    };
+fn set(root: &CstObject, key: &str, value: Option<Option<CstInputValue>>) -> std::result::Result<(), Problem> {
     let present = find(root, key);
-    if present.is_empty() {
-        section(root)?.append(key, value);
-    } else {
-        present.iter().for_each(|member| member.set_value(value.clone()));
+    match value {
+        None => {}
+        Some(None) => present.into_iter().for_each(CstObjectProp::remove),
+        Some(Some(value)) if present.is_empty() => {
+            section(root)?.append(key, value);
+        }
+        Some(Some(value)) => present.iter().for_each(|member| member.set_value(value.clone())),
     }
     Ok(())
 }
@@ -325,7 +334,7 @@ mod tests {
         for text in [nested(DEPTH_LIMIT + 1), nested(400_000), "[".repeat(1 << 20), r#"{"x":"#.repeat(100_000)] {
             let small = std::thread::Builder::new().stack_size(64 * 1024);
             let problem =
-                small.spawn(move || edit(Some(&text), Settings::default()).unwrap_err()).unwrap().join().unwrap();
+                small.spawn(move || edit(Some(&text), Choice::default()).unwrap_err()).unwrap().join().unwrap();
             assert_eq!(problem.what, "it is nested more than 64 levels deep");
             assert!(problem.line > 0 && problem.column > DEPTH_LIMIT, "{problem:?}");
         }
@@ -377,7 +386,7 @@ mod tests {
         for (text, line, column) in table {
             let problem = parse(text).unwrap_err();
             assert_eq!((problem.line, problem.column), (line, column), "{text}: {problem:?}");
-            assert!(edit(Some(text), Settings { telemetry: Some(false), ..Settings::default() }).is_err(), "{text}");
+            assert!(edit(Some(text), Choice { telemetry: Some(Some(false)), ..Choice::default() }).is_err(), "{text}");
         }
         assert!(parse(&"[".repeat(100_000)).is_err());
     }
@@ -417,32 +426,38 @@ mod tests {
     #[test]
     fn f2_a_change_keeps_all_that_is_not_ours() {
         let text = "\u{FEFF}{\r\n\t// mine\r\n\t\"Other\": [1,  2],\r\n\t\"applicationInsights\": {\r\n\t\t\"enabled\": true, // why\r\n\t\t\"X\": {}\r\n\t}\r\n}\r\n";
-        let changed = edit(Some(text), Settings { telemetry: Some(false), ..Settings::default() }).unwrap();
+        let changed = edit(Some(text), Choice { telemetry: Some(Some(false)), ..Choice::default() }).unwrap();
         assert_eq!(changed, text.replace("true", "false"));
-        let changed = edit(Some(text), Settings { log: Some(true), ..Settings::default() }).unwrap();
+        let changed = edit(Some(text), Choice { log: Some(Some(true)), ..Choice::default() }).unwrap();
         assert_eq!(changed, text.replace("\"X\": {}", "\"X\": {},\r\n\t\t\"IncludeInLogs\": true"));
     }
 
     #[test]
     fn f3_only_what_was_set_is_written() {
-        let changed = edit(None, Settings { telemetry: Some(false), ..Settings::default() }).unwrap();
+        let changed = edit(None, Choice { telemetry: Some(Some(false)), ..Choice::default() }).unwrap();
         assert_eq!(changed, "{\n  \"ApplicationInsights\": {\n    \"Enabled\": false\n  }\n}\n");
     }
 
     #[test]
     fn c6_the_reason_goes_with_the_choice() {
         let policy = Settings { telemetry: Some(false), by_policy: true, log: None };
-        let text = edit(None, policy).unwrap();
+        let text = edit(None, all(policy)).unwrap();
         assert_eq!(parse(&text).unwrap(), policy);
         for telemetry in [true, false] {
             let chosen = Settings { telemetry: Some(telemetry), ..Settings::default() };
-            assert_eq!(parse(&edit(Some(&text), chosen).unwrap()).unwrap(), chosen);
+            let choice = Choice { telemetry: Some(Some(telemetry)), ..Choice::default() };
+            assert_eq!(parse(&edit(Some(&text), choice).unwrap()).unwrap(), chosen);
         }
-        let logged = edit(Some(&text), Settings { log: Some(true), ..Settings::default() }).unwrap();
+        let logged = edit(Some(&text), Choice { log: Some(Some(true)), ..Choice::default() }).unwrap();
         assert_eq!(parse(&logged).unwrap(), Settings { log: Some(true), ..policy });
     }
 
-    const CHOICE: Settings = Settings { telemetry: Some(false), by_policy: false, log: None };
+    const CHOICE: Choice = Choice { telemetry: Some(Some(false)), by_policy: false, log: None };
+
+    /// The change that makes a file say just this.
+    fn all(wanted: Settings) -> Choice {
+        Choice { telemetry: Some(wanted.telemetry), by_policy: wanted.by_policy, log: Some(wanted.log) }
+    }
 
     #[test]
     fn f4_what_killed_writers_left_behind_is_removed_a_day_later_and_nothing_of_others() {
@@ -485,9 +500,9 @@ mod tests {
             "{\"ApplicationInsights:DisabledBy\":\"VmsPolicy\",\"ApplicationInsights\":null}",
         ];
         for text in texts {
-            for value in [true, false] {
-                let wanted = Settings { telemetry: Some(value), log: Some(!value), by_policy: !value };
-                let changed = edit(Some(text), wanted).unwrap();
+            for value in [Some(true), Some(false), None] {
+                let wanted = Settings { telemetry: value, log: value.map(|on| !on), by_policy: value == Some(false) };
+                let changed = edit(Some(text), all(wanted)).unwrap();
                 assert_eq!(parse(&changed).unwrap(), wanted, "{text} became {changed}");
             }
         }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::{Arc, OnceLock};
 
 use chrono::Utc;
 use ureq::Error;
@@ -22,14 +23,20 @@ pub(crate) use system::error;
 /// The stack of a thread that makes requests, in bytes: a handshake needs half of it in a build without optimization.
 pub const STACK: usize = 512 * 1024;
 
+/// The protocol of an agent's first connection, such as "TLS 1.3". Empty where the system does not say.
+pub type TlsVersion = Arc<OnceLock<&'static str>>;
+
 /// The connector between TCP and HTTP.
 #[derive(Debug)]
-pub struct TlsConnector(system::Settings);
+pub struct TlsConnector {
+    settings: system::Settings,
+    version: TlsVersion,
+}
 
 impl TlsConnector {
     /// Reads nothing. `skips_check`: accept any certificate.
-    pub fn new(skips_check: bool) -> Self {
-        Self(system::Settings::new(skips_check))
+    pub fn new(skips_check: bool, version: TlsVersion) -> Self {
+        Self { settings: system::Settings::new(skips_check), version }
     }
 }
 
@@ -56,7 +63,10 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let mut adapter = TransportAdapter::new(transport.boxed(), details.current_time.clone());
         adapter.set_timeout(timeout);
         let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let stream = self.0.handshake(host, adapter)?;
+        let stream = self.settings.handshake(host, adapter)?;
+        if let Some(version) = system::version(&stream) {
+            let _ = self.version.set(version);
+        }
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(Either::B(Encrypted { buffers, stream })))
     }
@@ -158,7 +168,10 @@ mod system {
     use rustls::crypto::ring::default_provider;
     use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
     use rustls::server::ParsedCertificate;
-    use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, OtherError, RootCertStore};
+    use rustls::{
+        CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, OtherError, ProtocolVersion,
+        RootCertStore,
+    };
     use rustls_native_certs::{ErrorKind, load_native_certs};
     use ureq::Error;
     use ureq::unversioned::transport::TransportAdapter;
@@ -203,6 +216,14 @@ mod system {
                 .map_err(|error| failed(&error))?;
             let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
             Ok(Arc::new(config))
+        }
+    }
+
+    pub(super) fn version(stream: &Stream) -> Option<&'static str> {
+        match stream.conn.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+            ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+            _ => None,
         }
     }
 
@@ -388,6 +409,11 @@ mod system {
                 },
             )
         }
+    }
+
+    /// The crate does not ask Schannel.
+    pub(super) fn version(_: &Stream) -> Option<&'static str> {
+        None
     }
 
     pub(super) fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {

@@ -13,6 +13,7 @@ use crate::destination::is_loopback;
 use crate::gate::{Gate, NoConsent};
 use crate::http::{self, Settings};
 use crate::response::Response;
+use crate::tls::TlsVersion;
 
 /// To reach the server (D4).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,6 +72,7 @@ impl Https {
             proxy,
             skips_certificate_check: false,
             gate: Some(gate.clone()),
+            tls_version: TlsVersion::default(),
         });
         Self { agent, gate, has_proxy, endpoint, redirected: None }
     }

@@ -16,7 +16,9 @@
     PrivateData            = @{
         PSData = @{
             Tags         = @('Milestone', 'XProtect', 'VMS', 'Telemetry')
-            ReleaseNotes = 'See CHANGELOG.md in the folder of the module.'
+            ProjectUri   = 'https://github.com/milestonesys/vms-telemetry'
+            LicenseUri   = 'https://github.com/milestonesys/vms-telemetry/blob/main/LICENSE'
+            ReleaseNotes = 'https://github.com/milestonesys/vms-telemetry/blob/main/CHANGELOG.md, also in the folder of the module'
         }
     }
 }

@@ -47,7 +47,8 @@ function Remove-Place {
         if (-not $program.HasExited) { $program.Kill() }
         $program.WaitForExit()
     }
-    Remove-Item $Root -Recurse -Force
+    # The background thread of the session may be writing.
+    Wait-Until { Remove-Item $Root -Recurse -Force -ErrorAction Ignore; -not (Test-Path $Root) }
 }
 
 function Start-Hidden([string] $File, [string] $Arguments) {

@@ -27,9 +27,10 @@ impl Origin {
         self.0.host() == other.0.host()
     }
 
-    pub(super) fn as_plain(&self) -> Option<Self> {
+    /// Returns the same host with the other scheme. A port that was named stays.
+    pub(super) fn with_other_scheme(&self) -> Option<Self> {
         let mut url = self.0.clone();
-        url.set_scheme("http").ok().map(|()| Self(url))
+        url.set_scheme(if self.is_encrypted() { "http" } else { "https" }).ok().map(|()| Self(url))
     }
 
     pub fn host(&self) -> &str {

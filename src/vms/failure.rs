@@ -32,15 +32,15 @@ impl FailureKind {
             Self::Unreachable => {
                 "Check the host name and port, that the management server is running, and the network connection."
             }
-            Self::Timeout => "Check that the server is running and not overloaded, or allow more time.",
+            Self::Timeout => "Check that the server is running and not overloaded, or allow more time (-TimeoutSec).",
             Self::Certificate => {
                 "Install the issuer's certificate on this computer, or connect with a name that the certificate lists. On a \
-                 network that you trust, you can skip the check."
+                 network that you trust, -SkipCertificateCheck accepts it."
             }
-            Self::NotEncrypted => "Set up encryption on the management server, or do not require HTTPS.",
+            Self::NotEncrypted => "Set up encryption on the management server, or leave out -SecureOnly.",
             Self::Redirected => "If you trust that address, connect to it instead.",
             Self::LogonRefused => {
-                "Check user name, password and the kind of user. Too many wrong attempts lock a user."
+                "Check user name and password. For a Windows user, leave out -BasicUser. Too many wrong attempts lock a user."
             }
             Self::LockedOut => "Wait, or ask an administrator to unlock the user.",
             Self::PasswordExpired => "Log on with an XProtect client once and choose a new password.",
@@ -59,15 +59,17 @@ impl FailureKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub kind: FailureKind,
-    /// Whether the server may be reachable over HTTP instead.
-    pub(super) https_unavailable: bool,
-    /// What happened, to which server, and what to do.
+    /// Whether the server may be reachable with the other scheme, of HTTPS and HTTP.
+    pub(super) is_other_scheme: bool,
+    /// What happened, and to which server.
     message: String,
+    /// What to do.
+    pub advice: String,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        write!(f, "{}. {}", self.message, self.advice)
     }
 }
 
@@ -79,7 +81,8 @@ impl Failure {
     }
 
     pub(super) fn with_advice(kind: FailureKind, server: &Origin, what: &str, advice: &str) -> Self {
-        Self { kind, https_unavailable: false, message: format!("{server}: {what}. {advice}") }
+        let (message, advice) = (format!("{server}: {what}"), advice.to_owned());
+        Self { kind, is_other_scheme: false, message, advice }
     }
 
     pub(super) fn of_request(error: &ureq::Error, server: &Origin) -> Self {
@@ -112,10 +115,12 @@ impl Failure {
             Some(details) => format!("{}. {details}", description.reason),
             None => description.reason,
         };
-        let https_unavailable = matches!(
-            description.kind,
-            Kind::Refused | Kind::NoRoute | Kind::Silent | Kind::CutOff | Kind::NotTls | Kind::Handshake
-        );
-        Self { https_unavailable, ..Self::with_advice(kind, server, &what, advice) }
+        let is_other_scheme = match description.kind {
+            Kind::Refused | Kind::NoRoute | Kind::Silent | Kind::NotTls | Kind::Handshake => server.is_encrypted(),
+            Kind::Response => !server.is_encrypted(),
+            Kind::CutOff => true,
+            _ => false,
+        };
+        Self { is_other_scheme, ..Self::with_advice(kind, server, &what, advice) }
     }
 }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::address::Origin;
 use super::failure::{Failure, FailureKind};
 use crate::http::{Settings, agent};
+use crate::tls::TlsVersion;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a document that is read as a whole: a choice. Discovery document and tokens have a few thousand.
@@ -90,12 +91,14 @@ impl Response {
 pub(super) struct Http {
     agent: Agent,
     cancel: Cancel,
+    tls: TlsVersion,
     pub(super) origin: Origin,
 }
 
 impl Http {
     /// Touches no network.
     pub(super) fn new(origin: Origin, skips_certificate_check: bool, cancel: &Cancel) -> Self {
+        let tls = TlsVersion::default();
         let agent = agent(Settings {
             connect_timeout: CONNECT_TIMEOUT,
             buffer_size: 64 * 1024,
@@ -103,9 +106,15 @@ impl Http {
             proxy: None,
             skips_certificate_check,
             gate: None,
+            tls_version: tls.clone(),
         });
         cancel.watch(&agent);
-        Self { agent, cancel: cancel.clone(), origin }
+        Self { agent, cancel: cancel.clone(), tls, origin }
+    }
+
+    /// Returns the protocol of the first connection, once there was one.
+    pub(super) fn tls_version(&self) -> Option<&'static str> {
+        self.tls.get().copied()
     }
 
     pub(super) fn get(&self, path: &str, token: Option<&str>, until: Instant) -> Result<Response, Failure> {
@@ -157,7 +166,10 @@ impl Http {
         self.ensure_not_cancelled().map_or_else(|failure| failure, |()| Failure::of_request(error, &self.origin))
     }
 
-    pub(super) fn unexpected(&self, response: &Response, what: &str) -> Failure {
+    pub(super) fn unexpected(&self, response: &mut Response, what: &str) -> Failure {
+        if response.status == 401 {
+            return self.token_refused(response);
+        }
         let (kind, outcome) = match response.status {
             300..=399 => match response.location.as_deref().map(Origin::of) {
                 Some(Ok(to)) => {
@@ -166,12 +178,30 @@ impl Http {
                 }
                 _ => (FailureKind::Answer, "redirects"),
             },
-            401 => (FailureKind::LogonRefused, "did not accept the access token"),
             403 => (FailureKind::AccessDenied, "does not allow this user to read it"),
             404 => (FailureKind::Answer, "does not have it"),
             500..=599 => (FailureKind::Server, "reported an error of its own"),
             _ => (FailureKind::Answer, "gave an unexpected response"),
         };
-        self.failure(kind, &format!("asked for {what}, the server {outcome} (HTTP {})", response.status))
+        let mut failure =
+            self.failure(kind, &format!("asked for {what}, the server {outcome} (HTTP {})", response.status));
+        // What a server says to plain HTTP on a port for HTTPS.
+        failure.is_other_scheme = response.status == 400 && !self.origin.is_encrypted();
+        failure
+    }
+
+    /// Tells a token that has expired from one that the server does not know: the gateway says so in words.
+    fn token_refused(&self, response: &mut Response) -> Failure {
+        let document = response.document(self).unwrap_or_default();
+        let is_expired = String::from_utf8_lossy(&document).to_lowercase().contains("expired");
+        let (what, advice) = if is_expired {
+            ("the access token has expired (HTTP 401)", "Get a new one from the identity provider of this server.")
+        } else {
+            (
+                "the server does not accept the access token (HTTP 401)",
+                "Use one that the identity provider of this very server gave.",
+            )
+        };
+        Failure::with_advice(FailureKind::LogonRefused, &self.origin, what, advice)
     }
 }

@@ -96,8 +96,8 @@ fn ask(http: &Http, path: &str, fields: &[(&str, &str)], until: Instant) -> Resu
     match response.status {
         200 => token(http, path, &mut response).map_err(TokenError::Other),
         400 | 401 | 403 => Err(refusal(http, &mut response)),
-        404 => Err(TokenError::NotFound(http.unexpected(&response, "a token"))),
-        _ => Err(TokenError::Other(http.unexpected(&response, "a token"))),
+        404 => Err(TokenError::NotFound(http.unexpected(&mut response, "a token"))),
+        _ => Err(TokenError::Other(http.unexpected(&mut response, "a token"))),
     }
 }
 

@@ -66,7 +66,7 @@ impl Api {
         for page in 0.. {
             let mut response = self.get(&format!("{resource}?page={page}&size={PAGE}"), until)?;
             if response.status != 200 {
-                return Err(self.http.unexpected(&response, resource));
+                return Err(self.http.unexpected(&mut response, resource));
             }
             let before = seen.len();
             self.read(&mut response, resource, &mut |item| {
@@ -96,7 +96,7 @@ impl Api {
         match response.status {
             200 => {}
             404 => return Ok(None),
-            _ => return Err(self.http.unexpected(&response, resource)),
+            _ => return Err(self.http.unexpected(&mut response, resource)),
         }
         let mut found = None;
         self.read(&mut response, resource, &mut |item| {

@@ -68,6 +68,10 @@ pub struct Found {
     pub origin: Origin,
     /// Where the host program gets the token of a Windows user.
     pub token_endpoint: String,
+    /// The address of the API Gateway.
+    pub gateway: String,
+    /// Such as "TLS 1.3". `None`: not encrypted, or the system does not say.
+    pub tls: Option<&'static str>,
 }
 
 /// What is known of a VMS after the logon.
@@ -79,6 +83,10 @@ pub struct Facts {
     pub product: Option<String>,
     /// The child sites, if they were asked for.
     pub child_sites: Vec<Site>,
+    /// The address of the API Gateway.
+    pub gateway: String,
+    /// Such as "TLS 1.3". `None`: not encrypted, or the system does not say.
+    pub tls: Option<&'static str>,
 }
 
 /// A connection to a VMS.
@@ -103,7 +111,12 @@ impl Client {
 pub fn find(logon: &Logon, cancel: &Cancel) -> Result<Found, Failure> {
     let (http, discovery) = locate(logon, cancel, Instant::now() + logon.timeout)?;
     let [endpoint, _] = discovery.token_endpoints();
-    Ok(Found { token_endpoint: format!("{}{endpoint}", http.origin), origin: http.origin })
+    Ok(Found {
+        token_endpoint: format!("{}{endpoint}", http.origin),
+        gateway: format!("{}{}", http.origin, discovery.gateway),
+        tls: http.tls_version(),
+        origin: http.origin,
+    })
 }
 
 /// Finds the server, logs on and reads the site.
@@ -120,7 +133,9 @@ pub fn connect(logon: &Logon, credential: Credential, cancel: &Cancel) -> Result
     let child_sites = if logon.includes_child_sites { inventory::child_sites(&api, until)? } else { Vec::new() };
     let product = inventory::product(&api, until.min(Instant::now() + PRODUCT_TIMEOUT));
     api.http.ensure_not_cancelled()?;
-    Ok(Client { facts: Facts { origin: api.http.origin.clone(), site, product, child_sites }, api })
+    let gateway = format!("{}{}", api.http.origin, discovery.gateway);
+    let (origin, tls) = (api.http.origin.clone(), api.http.tls_version());
+    Ok(Client { facts: Facts { origin, site, product, child_sites, gateway, tls }, api })
 }
 
 /// The discovery document. Only paths are taken from it: nothing proves that a host that it names belongs to the VMS, and
@@ -171,19 +186,28 @@ fn locate(logon: &Logon, cancel: &Cancel, until: Instant) -> Result<(Http, Disco
         let what = "HTTPS was required, and this address is for plain HTTP";
         return Err(Failure::new(FailureKind::NotEncrypted, origin, what));
     }
+    let may_ask = if origin.is_encrypted() { logon.address.is_bare && !logon.is_secure_only } else { true };
     let failure = match discover(origin, logon, cancel, until) {
-        Err(failure) if logon.address.is_bare && !logon.is_secure_only && failure.https_unavailable => failure,
+        Err(failure) if may_ask && failure.is_other_scheme => failure,
         outcome => return outcome,
     };
     // Only to tell the user what to do. No credential is sent over plain HTTP unless the user types `http://`.
-    let Some(plain) = origin.as_plain() else { return Err(failure) };
-    match discover(&plain, logon, cancel, until) {
+    let Some(other) = origin.with_other_scheme() else { return Err(failure) };
+    let outcome = discover(&other, logon, cancel, until);
+    if other.is_encrypted() {
+        // A certificate that is not trusted comes by HTTPS as well.
+        let speaks = outcome.is_ok() || outcome.is_err_and(|failure| failure.kind == FailureKind::Certificate);
+        let what = "this port speaks HTTPS, not plain HTTP";
+        let advice = format!("Type {other} instead.");
+        return Err(if speaks { Failure::with_advice(FailureKind::Answer, origin, what, &advice) } else { failure });
+    }
+    match outcome {
         Ok((http, _)) if !http.origin.is_encrypted() => Err(Failure::with_advice(
             FailureKind::NotEncrypted,
             origin,
             "only plain HTTP answers on this server, not HTTPS",
             &format!(
-                "Set up encryption on the management server. Or type {plain} if you accept that others on the network can \
+                "Set up encryption on the management server. Or type {other} if you accept that others on the network can \
                  read user name and password."
             ),
         )),
@@ -209,7 +233,7 @@ fn discover(origin: &Origin, logon: &Logon, cancel: &Cancel, until: Instant) -> 
             Some(Ok(to)) if to.is_same_host(&http.origin) && to.is_encrypted() && !http.origin.is_encrypted() => {
                 http = Http::new(to, logon.skips_certificate_check, cancel);
             }
-            _ => return Err(http.unexpected(&response, "XProtect's discovery document")),
+            _ => return Err(http.unexpected(&mut response, "XProtect's discovery document")),
         }
     }
 }

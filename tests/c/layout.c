@@ -45,6 +45,7 @@ int main(void)
     MEMBER(VmsConfigChange, log_telemetry);
     MEMBER(VmsConfigChange, hold_sending);
     MEMBER(VmsConfigChange, proxy);
+    MEMBER(VmsConfigChange, this_session_only);
     STRUCT(VmsConfig);
     MEMBER(VmsConfig, size);
     MEMBER(VmsConfig, telemetry_enabled);
@@ -81,6 +82,8 @@ int main(void)
     MEMBER(VmsServer, site_id);
     MEMBER(VmsServer, site_name);
     MEMBER(VmsServer, product_version);
+    MEMBER(VmsServer, gateway);
+    MEMBER(VmsServer, tls_version);
     STRUCT(VmsConnectionState);
     MEMBER(VmsConnectionState, size);
     MEMBER(VmsConnectionState, counting);

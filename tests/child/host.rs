@@ -222,6 +222,7 @@ fn change(telemetry: u32, log: u32, hold: u32, proxy: Option<&str>) -> i32 {
         log_telemetry: log,
         hold_sending: hold,
         proxy: proxy.as_ref().map_or(null(), |proxy| proxy.as_ptr()),
+        this_session_only: abi::VMS_UNSET,
     };
     // SAFETY: the record has its size, and its text lives for the call.
     unsafe { ffi::set_config(&raw const change) }

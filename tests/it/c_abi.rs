@@ -133,7 +133,7 @@ fn a2_the_header_has_the_structs_of_the_library() {
             output_count
         }
     );
-    layout!(lines, VmsConfigChange { size, enable_telemetry, log_telemetry, hold_sending, proxy });
+    layout!(lines, VmsConfigChange { size, enable_telemetry, log_telemetry, hold_sending, proxy, this_session_only });
     layout!(lines, VmsConfig { size, telemetry_enabled, telemetry_layer, log_telemetry, log_layer, pending_events });
     layout!(
         lines,
@@ -164,7 +164,9 @@ fn a2_the_header_has_the_structs_of_the_library() {
             product_name,
             site_id,
             site_name,
-            product_version
+            product_version,
+            gateway,
+            tls_version
         }
     );
     layout!(lines, VmsConnectionState { size, counting, usage_data_policy, reported, items_counted });
@@ -207,7 +209,7 @@ fn a1_the_library_exports_what_the_header_declares_and_nothing_else() {
         .map(|line| line.split('(').next().unwrap().to_owned())
         .collect();
     assert_eq!(exports, declared);
-    assert_eq!(declared.len(), 13, "{declared:?}");
+    assert_eq!(declared.len(), 14, "{declared:?}");
 }
 
 /// What every supported Windows has (Windows 10, Server 2016, Server Core): a new import needs a thought.

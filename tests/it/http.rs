@@ -23,6 +23,7 @@ fn settings(proxy: Option<&str>) -> Settings {
         proxy: proxy.map(|proxy| Proxy::new(proxy).unwrap()),
         skips_certificate_check: false,
         gate: None,
+        tls_version: Arc::default(),
     }
 }
 

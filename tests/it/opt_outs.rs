@@ -22,7 +22,15 @@ fn stored(home: &Home) -> Settings {
     settings::read(&home.paths().settings()).unwrap()
 }
 
-const OPT_OUT: Change = Change { telemetry: Some(false), log: None, proxy: None, hold: None };
+const OPT_OUT: Change = Change {
+    telemetry: Some(false),
+    log: None,
+    is_for_session: false,
+    resets_telemetry: false,
+    resets_log: false,
+    proxy: None,
+    hold: None,
+};
 const OPT_IN: Change = Change { telemetry: Some(true), ..OPT_OUT };
 const HOLD: Change = Change { telemetry: None, hold: Some(true), ..OPT_OUT };
 const RELEASE: Change = Change { hold: Some(false), ..HOLD };

@@ -241,7 +241,15 @@ fn settings(home: &Home, text: &str) -> PathBuf {
     settings
 }
 
-const OPT_OUT: Change = Change { telemetry: Some(false), log: None, proxy: None, hold: None };
+const OPT_OUT: Change = Change {
+    telemetry: Some(false),
+    log: None,
+    is_for_session: false,
+    resets_telemetry: false,
+    resets_log: false,
+    proxy: None,
+    hold: None,
+};
 
 /// F6: a link stays a link, however it points to the file, and the file that it points to is changed.
 #[cfg(unix)]

@@ -176,10 +176,13 @@ fn command(xml: &mut Xml, page: &[Section]) -> io::Result<()> {
             })
         })?;
         element(xml, "command:relatedLinks", |xml| {
-            needed("Related links")?.items.iter().try_for_each(|link| {
+            // The first one is what `Get-Help -Online` opens.
+            let online = format!("{}/blob/main/docs/commands/{name}.md", env!("CARGO_PKG_REPOSITORY"));
+            let links = needed("Related links")?.items.iter().map(|link| (link.as_str(), ""));
+            [("Online version", online.as_str())].into_iter().chain(links).try_for_each(|(link, address)| {
                 element(xml, "maml:navigationLink", |xml| {
                     text(xml, "maml:linkText", link)?;
-                    text(xml, "maml:uri", "")
+                    text(xml, "maml:uri", address)
                 })
             })
         })

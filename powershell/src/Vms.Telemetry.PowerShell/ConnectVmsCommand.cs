@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Management.Automation;
 using System.Net;
 using System.Security;
@@ -11,7 +12,7 @@ namespace Vms.Telemetry.PowerShell;
     VerbsCommunications.Connect,
     "Vms",
     SupportsShouldProcess = true,
-    DefaultParameterSetName = CurrentUserSet)]
+    DefaultParameterSetName = NoAddressSet)]
 [OutputType(typeof(VmsConnection))]
 public sealed class ConnectVmsCommand : VmsCommand, IDisposable
 {
@@ -20,52 +21,93 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     private const string BasicUserSet = "BasicUser";
     private const string AccessTokenSet = "AccessToken";
 
-    /// <summary>How the native library names what it cannot use, and what people call it.</summary>
-    private static readonly (string Field, string Parameter)[] s_parameters =
+
+    /// <summary>Without an address: MilestonePSTools has connection profiles for that.</summary>
+    private const string NoAddressSet = "ConnectionProfile";
+
+    private const string AddressHelp = "The address of the management server, such as https://vms.example";
+    private const string CredentialHelp = "Name and password: DOMAIN\\user, or the name of a basic user with -BasicUser";
+    private const string TokenHelp = "A token that the identity provider of this VMS gave, as a secure string";
+
+    /// <summary>How the native library names what it cannot use, what people call it, and what to do.</summary>
+    private static readonly (string Field, string Parameter, string Advice)[] s_parameters =
     [
-        ("server_address", "-ServerAddress"),
-        ("user_name", "the name in -Credential"),
-        ("password", "the password in -Credential"),
-        ("access_token", "-AccessToken"),
+        ("server_address", "-ServerAddress", "Type it like https://vms.example or http://vms.example:8080."),
+        ("user_name", "the name in -Credential", "Name a user."),
+        ("password", "the password in -Credential", "Type the password of the user."),
+        ("access_token", "-AccessToken", "Give the token as the identity provider gave it."),
     ];
 
+    private static readonly string[] s_ofMilestonePSTools =
+        [nameof(Name), nameof(ShowDialog), nameof(AcceptEula), nameof(NoProfile)];
+
+    /// <summary>PowerShell 7 shows what is recommended below a message, Windows PowerShell does not.</summary>
+    private static readonly bool s_showsRecommendations = typeof(PSObject).Assembly.GetName().Version.Major >= 7;
+
     private readonly CancellationTokenSource _stop = new();
+    private readonly List<string> _ignored = [];
+
+    /// <summary>The connections that the first one of this command replaces.</summary>
+    private IReadOnlyList<VmsConnection> _replaced = [];
 
     /// <summary>Gets or sets the address of the management server.</summary>
-    [Parameter(Mandatory = true, Position = 0)]
+    [Parameter(Mandatory = true, Position = 0, ValueFromPipelineByPropertyName = true, ParameterSetName = CurrentUserSet, HelpMessage = AddressHelp)]
+    [Parameter(Mandatory = true, Position = 0, ValueFromPipelineByPropertyName = true, ParameterSetName = WindowsUserSet, HelpMessage = AddressHelp)]
+    [Parameter(Mandatory = true, Position = 0, ValueFromPipelineByPropertyName = true, ParameterSetName = BasicUserSet, HelpMessage = AddressHelp)]
+    [Parameter(Mandatory = true, Position = 0, ValueFromPipelineByPropertyName = true, ParameterSetName = AccessTokenSet, HelpMessage = AddressHelp)]
     [ValidateNotNullOrEmpty]
+    [ArgumentCompleter(typeof(AddressCompleter))]
     public string ServerAddress { get; set; } = "";
 
     /// <summary>Gets or sets name and password of the user.</summary>
-    [Parameter(Mandatory = true, Position = 1, ParameterSetName = WindowsUserSet)]
-    [Parameter(Mandatory = true, Position = 1, ParameterSetName = BasicUserSet)]
+    [Parameter(Mandatory = true, Position = 1, ValueFromPipelineByPropertyName = true, ParameterSetName = WindowsUserSet, HelpMessage = CredentialHelp)]
+    [Parameter(Mandatory = true, Position = 1, ValueFromPipelineByPropertyName = true, ParameterSetName = BasicUserSet, HelpMessage = CredentialHelp)]
     [Credential]
+    [ArgumentCompleter(typeof(NoCompleter))]
     public PSCredential Credential { get; set; } = PSCredential.Empty;
 
     /// <summary>Gets or sets whether the user is a basic user of the VMS.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = BasicUserSet)]
+    [Parameter(Mandatory = true, ValueFromPipelineByPropertyName = true, ParameterSetName = BasicUserSet)]
     public SwitchParameter BasicUser { get; set; }
 
     /// <summary>Gets or sets a token from the VMS's identity provider.</summary>
-    [Parameter(Mandatory = true, ParameterSetName = AccessTokenSet)]
+    [Parameter(Mandatory = true, ValueFromPipelineByPropertyName = true, ParameterSetName = AccessTokenSet, HelpMessage = TokenHelp)]
+    [ArgumentCompleter(typeof(NoCompleter))]
     public SecureString AccessToken { get; set; } = new();
 
     /// <summary>Gets or sets whether HTTPS is required.</summary>
-    [Parameter]
+    [Parameter(ValueFromPipelineByPropertyName = true)]
     public SwitchParameter SecureOnly { get; set; }
 
     /// <summary>Gets or sets whether the child sites are listed.</summary>
-    [Parameter]
+    [Parameter(ValueFromPipelineByPropertyName = true)]
     public SwitchParameter IncludeChildSites { get; set; }
 
     /// <summary>Gets or sets whether any certificate is accepted.</summary>
-    [Parameter]
+    [Parameter(ValueFromPipelineByPropertyName = true)]
     public SwitchParameter SkipCertificateCheck { get; set; }
 
-    /// <summary>Gets or sets the timeout of the whole logon, in seconds.</summary>
-    [Parameter]
-    [ValidateRange(1, 3600)]
+    /// <summary>Gets or sets the timeout of the whole logon, in seconds. 0: none.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    [ValidateRange(0, 3600)]
+    [ArgumentCompleter(typeof(NoCompleter))]
     public int TimeoutSec { get; set; } = 60;
+
+    /// <summary>Gets or sets a connection profile of MilestonePSTools. It has no meaning here.</summary>
+    [Parameter(DontShow = true, ValueFromPipelineByPropertyName = true)]
+    public string Name { get; set; } = "";
+
+    /// <summary>Gets or sets whether MilestonePSTools shows a dialog. It has no meaning here.</summary>
+    [Parameter(DontShow = true, ValueFromPipelineByPropertyName = true)]
+    public SwitchParameter ShowDialog { get; set; }
+
+    /// <summary>Gets or sets whether the licence of MilestonePSTools is accepted. It has no meaning here.</summary>
+    [Parameter(DontShow = true, ValueFromPipelineByPropertyName = true)]
+    public SwitchParameter AcceptEula { get; set; }
+
+    /// <summary>Gets or sets whether MilestonePSTools saves no profile. It has no meaning here.</summary>
+    [Parameter(DontShow = true)]
+    public SwitchParameter NoProfile { get; set; }
 
     /// <summary>Gets the address as it was typed, without what may stand before an @ in it.</summary>
     private string Target
@@ -90,13 +132,48 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     public void Dispose() => _stop.Dispose();
 
     /// <inheritdoc/>
-    protected override void EndProcessing()
+    protected override void BeginProcessing()
     {
-        if (!ShouldProcess(Target, "Connect"))
+        base.BeginProcessing();
+        _replaced = ModuleSession.Connections();
+        // Only what the user typed: objects of a pipeline have such properties by chance.
+        foreach (var name in s_ofMilestonePSTools)
         {
+            if (MyInvocation.BoundParameters.ContainsKey(name))
+            {
+                _ignored.Add("-" + name);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void ProcessRecord()
+    {
+        if (ParameterSetName == NoAddressSet)
+        {
+            WriteError(NoAddress());
             return;
         }
 
+        if (_ignored.Count > 0)
+        {
+            WriteWarning(
+                string.Join(", ", _ignored) + " of MilestonePSTools " + (_ignored.Count > 1 ? "have" : "has") + " no effect here: this"
+                    + " module has no licence to accept, no dialog and no connection profiles. It connects to " + Target + ".");
+            _ignored.Clear();
+        }
+
+        if (ShouldProcess(Target, "Connect"))
+        {
+            Connect();
+        }
+    }
+
+    /// <summary>Ctrl+C: ends the attempt at once.</summary>
+    protected override void StopProcessing() => _stop.Cancel();
+
+    private void Connect()
+    {
         if (SkipCertificateCheck)
         {
             WriteWarning(
@@ -110,28 +187,35 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
                 + ", also the password or token. Use https:// if the server offers it.");
         }
 
-        var logon = Logon();
-        WriteProgress(Progress("Logging on"));
         try
         {
-            WriteResult(ModuleSession.Connect(logon, _stop.Token));
+            var logon = Logon();
+            WriteProgress(Progress("Logging on"));
+            WriteResult(ModuleSession.Connect(logon, _replaced, _stop.Token));
+            // The other connections of this command stay open beside it.
+            _replaced = [];
         }
         catch (OperationCanceledException)
         {
             throw new PipelineStoppedException();
         }
-        catch (TelemetryException exception)
+        catch (VmsConnectionException exception)
         {
             EndProgress();
-            ThrowTerminatingError(Error(exception));
+            WriteError(Error(exception));
         }
     }
 
-    /// <summary>Ctrl+C: ends the attempt at once.</summary>
-    protected override void StopProcessing() => _stop.Cancel();
-
     private VmsLogon Logon()
     {
+        var name = Credential.UserName ?? "";
+        if (ParameterSetName == BasicUserSet && BasicUser && name.LastIndexOf('\\') > 0
+            && !name.StartsWith(@"[BASIC]\", StringComparison.OrdinalIgnoreCase))
+        {
+            // No attempt is made, as too many lock a user.
+            throw Refused(TelemetryStatus.InvalidArgument, name + " looks like a Windows user", "Leave out -BasicUser.");
+        }
+
         var logon = ParameterSetName switch
         {
             // Functions that pass parameters on give the switch a value.
@@ -148,7 +232,8 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
         logon.SecureOnly = SecureOnly;
         logon.IncludeChildSites = IncludeChildSites;
         logon.SkipCertificateCheck = SkipCertificateCheck;
-        logon.Timeout = TimeSpan.FromSeconds(TimeoutSec);
+        logon.Timeout = TimeoutSec == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(TimeoutSec);
+        logon.Tell = WriteVerbose;
         return logon;
     }
 
@@ -160,7 +245,8 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
             WriteVerbose(message);
         }
 
-        WriteObject(ConnectionView.Of(connection));
+        Views.Load(this);
+        WriteObject(connection);
     }
 
     private void EndProgress()
@@ -172,20 +258,20 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
 
     private ProgressRecord Progress(string status) => new(ModuleSession.ProgressId, "Connecting to " + Target, status);
 
-    private static string WithParameter(string message)
-    {
-        foreach (var (field, parameter) in s_parameters)
-        {
-            if (message.StartsWith(field, StringComparison.Ordinal))
-            {
-                return parameter + message.Substring(field.Length);
-            }
-        }
+    private static VmsConnectionException Refused(TelemetryStatus status, string what, string advice) =>
+        new(status, "The logon cannot be tried: " + what + ". " + advice, advice);
 
-        return message;
+    private ErrorRecord NoAddress()
+    {
+        const string Advice = "Type the address of the management server: Connect-Vms https://vms.example";
+        var why = ShowDialog ? "This module has no logon dialog, so no address is known. "
+            : Name.Length > 0 ? "Connection profiles belong to MilestonePSTools, so no address is known. "
+            : "No address is given. ";
+        var exception = new VmsConnectionException(TelemetryStatus.InvalidArgument, why + Advice, Advice);
+        return Record(exception, "VmsAddressMissing", ErrorCategory.InvalidArgument, Name);
     }
 
-    private ErrorRecord Error(TelemetryException exception)
+    private ErrorRecord Error(VmsConnectionException exception)
     {
         var (id, category) = exception.Status switch
         {
@@ -206,14 +292,40 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
             TelemetryStatus.AnswerInvalid => ("VmsAnswerInvalid", ErrorCategory.InvalidResult),
             _ => ("VmsConnectFailed", ErrorCategory.NotSpecified),
         };
-        var message = exception.Status switch
+        return Record(Worded(exception), id, category, Target);
+    }
+
+    /// <summary>Puts what the native library says of an argument into the words of the command.</summary>
+    private static VmsConnectionException Worded(VmsConnectionException exception)
+    {
+        if (exception.Status == TelemetryStatus.Unavailable)
         {
-            TelemetryStatus.Unavailable =>
-                "Connect-Vms needs the native library: " + exception.Message + ".",
-            TelemetryStatus.InvalidArgument =>
-                "The logon cannot be tried: " + WithParameter(exception.Message) + ".",
-            _ => exception.Message,
+            const string Advice = "Install the module for this system again.";
+            return new(exception.Status, "Connect-Vms needs the native library: " + exception.Message + ". " + Advice, Advice);
+        }
+
+        foreach (var (field, parameter, advice) in s_parameters)
+        {
+            if (exception.Message.StartsWith(field, StringComparison.Ordinal))
+            {
+                return Refused(exception.Status, parameter + exception.Message.Substring(field.Length), advice);
+            }
+        }
+
+        return exception;
+    }
+
+    private static ErrorRecord Record(VmsConnectionException exception, string id, ErrorCategory category, string target)
+    {
+        var message = exception.Message;
+        if (s_showsRecommendations && exception.Advice.Length > 0)
+        {
+            message = message.Substring(0, message.Length - exception.Advice.Length).TrimEnd();
+        }
+
+        return new(exception, id, category, target)
+        {
+            ErrorDetails = new ErrorDetails(message) { RecommendedAction = exception.Advice },
         };
-        return new ErrorRecord(new PSInvalidOperationException(message, exception), id, category, Target);
     }
 }

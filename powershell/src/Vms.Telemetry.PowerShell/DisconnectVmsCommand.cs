@@ -1,25 +1,49 @@
+using System.Collections.Generic;
+using System.Globalization;
 using System.Management.Automation;
 
 namespace Vms.Telemetry.PowerShell;
 
-/// <summary>Closes the open connection to a VMS. If none is open, there is nothing to do.</summary>
+/// <summary>Closes connections to VMSs. If none is open, there is nothing to do.</summary>
 [Cmdlet(VerbsCommunications.Disconnect, "Vms", SupportsShouldProcess = true)]
 public sealed class DisconnectVmsCommand : VmsCommand
 {
+    /// <summary>Gets or sets the connections. Default: those that this runspace opened.</summary>
+    [Parameter(Position = 0, ValueFromPipeline = true)]
+    [ArgumentCompleter(typeof(NoCompleter))]
+    public VmsConnection[]? Connection { get; set; }
+
     /// <inheritdoc/>
-    protected override void EndProcessing()
+    protected override void ProcessRecord()
     {
-        if (ModuleSession.Connection is not { } connection)
+        if (Connection is not null)
+        {
+            Disconnect(Connection);
+        }
+        else if (!MyInvocation.ExpectingInput)
+        {
+            Disconnect(ModuleSession.Connections());
+        }
+    }
+
+    private void Disconnect(IReadOnlyList<VmsConnection> connections)
+    {
+        if (connections.Count == 0)
         {
             WriteVerbose("No connection is open.");
-            return;
         }
 
-        if (!ShouldProcess(connection.Address, "Disconnect"))
+        foreach (var connection in connections)
         {
-            return;
+            if (connection is { IsOpen: true } && ShouldProcess(connection.Address, "Disconnect"))
+            {
+                Disconnect(connection);
+            }
         }
+    }
 
+    private void Disconnect(VmsConnection connection)
+    {
         const string Activity = "Disconnecting";
         if (connection.IsCounting)
         {
@@ -29,10 +53,13 @@ public sealed class DisconnectVmsCommand : VmsCommand
 
         connection.Close();
         WriteProgress(new ProgressRecord(ModuleSession.ProgressId, Activity, " ") { RecordType = ProgressRecordType.Completed });
-        if (connection.Problem is { } problem)
+        WriteVerbose(
+            "Disconnected from " + connection.Address + ". Items counted for telemetry: "
+                + connection.ItemsCounted.ToString(CultureInfo.InvariantCulture) + ".");
+        if (connection.Problem.Length > 0)
         {
             // Never an error, as the connection itself was fine.
-            WriteVerbose("Telemetry: " + problem + ".");
+            WriteVerbose("Telemetry: " + connection.Problem + ".");
         }
     }
 }

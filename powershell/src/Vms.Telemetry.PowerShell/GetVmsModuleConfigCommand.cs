@@ -8,5 +8,9 @@ namespace Vms.Telemetry.PowerShell;
 public sealed class GetVmsModuleConfigCommand : VmsCommand
 {
     /// <inheritdoc/>
-    protected override void EndProcessing() => WriteObject(ModuleSession.ReadConfig());
+    protected override void EndProcessing()
+    {
+        Views.Load(this);
+        WriteObject(ModuleSession.ReadConfig());
+    }
 }

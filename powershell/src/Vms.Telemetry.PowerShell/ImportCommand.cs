@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Management.Automation;
 using System.Management.Automation.Runspaces;
 using System.Reflection;
@@ -13,16 +14,17 @@ namespace Vms.Telemetry.PowerShell;
 /// </remarks>
 internal static class ImportCommand
 {
-    /// <summary>Writes a verbose message if the user asked for verbose messages. Otherwise the message is not made.</summary>
-    /// <param name="message">Makes the message; null: there is none.</param>
-    internal static void WriteVerbose(Func<string?> message)
+    /// <summary>Writes verbose messages if the user asked for such. Otherwise the messages are not made.</summary>
+    /// <param name="messages">Makes the messages.</param>
+    internal static void WriteVerbose(Func<PSCmdlet, IEnumerable<string>> messages)
     {
         var context = Read(Runspace.DefaultRunspace, "ExecutionContext");
-        if (Read(Read(context, "CurrentCommandProcessor"), "Command") is PSCmdlet command
-            && IsVerbose(command)
-            && message() is { } words)
+        if (Read(Read(context, "CurrentCommandProcessor"), "Command") is PSCmdlet command && IsVerbose(command))
         {
-            command.WriteVerbose(words);
+            foreach (var message in messages(command))
+            {
+                command.WriteVerbose(message);
+            }
         }
     }
 

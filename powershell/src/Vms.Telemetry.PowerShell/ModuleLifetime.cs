@@ -1,4 +1,6 @@
 using System;
+using System.Collections.Generic;
+using System.Linq;
 using System.Management.Automation;
 
 namespace Vms.Telemetry.PowerShell;
@@ -9,20 +11,36 @@ namespace Vms.Telemetry.PowerShell;
 /// </summary>
 public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssemblyCleanup
 {
+    private static readonly string[] s_commands =
+        ["Connect-Vms", "Disconnect-Vms", "Get-VmsConnection", "Get-VmsModuleConfig", "Set-VmsModuleConfig"];
+
     /// <inheritdoc/>
     public void OnImport()
     {
         try
         {
-            // Whether the user asked for verbose messages takes longer to find out than whether there is one.
-            if (ModuleSession.Current.HasProblem)
-            {
-                ImportCommand.WriteVerbose(ModuleSession.StatusMessage);
-            }
+            var hasProblem = ModuleSession.Current.HasProblem;
+            ImportCommand.WriteVerbose(command => Messages(command, hasProblem));
         }
         catch (Exception)
         {
             // No failure of telemetry keeps the module from being imported; Get-VmsModuleConfig shows what it is.
+        }
+    }
+
+    private static IEnumerable<string> Messages(PSCmdlet command, bool hasProblem)
+    {
+        if (hasProblem && ModuleSession.StatusMessage() is { } status)
+        {
+            yield return status;
+        }
+
+        var hidden = s_commands.Where(name => command.InvokeCommand.GetCommand(name, CommandTypes.Function) is not null).ToArray();
+        if (hidden.Length > 0)
+        {
+            yield return "Functions of other modules hide " + string.Join(", ", hidden)
+                + " of VmsTelemetry, as a function goes before a cmdlet. Use VmsTelemetry\\" + hidden[0]
+                + ", or import with a prefix: Import-Module VmsTelemetry -Prefix My";
         }
     }
 

@@ -1,10 +1,14 @@
 using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Management.Automation.Runspaces;
 using System.Threading;
 
 namespace Vms.Telemetry.PowerShell;
 
 /// <summary>
-/// Holds what a process has once, whatever the number of its runspaces and imports: the session and the connection.
+/// Holds what a process has once, whatever the number of its runspaces and imports: the session, and the connections, each
+/// of which belongs to the runspace that opened it.
 /// </summary>
 internal static class ModuleSession
 {
@@ -18,8 +22,9 @@ internal static class ModuleSession
     private const int ImportHoldMilliseconds = 5_000;
 
     private static readonly object s_gate = new();
+    private static readonly List<(Guid Runspace, VmsConnection Connection)> s_connections = [];
+    private static readonly SortedSet<string> s_addresses = [];
     private static TelemetrySession? s_session;
-    private static VmsConnection? s_connection;
     private static IDisposable? s_importHold;
     private static Timer? s_importTimer;
 
@@ -45,21 +50,57 @@ internal static class ModuleSession
         }
     }
 
-    /// <summary>Gets the open connection; null: none is open.</summary>
-    internal static VmsConnection? Connection =>
-        Volatile.Read(ref s_connection) is { IsOpen: true } open ? open : null;
+    /// <summary>Gets the addresses that this process has connected to, for completion.</summary>
+    internal static IReadOnlyList<string> Addresses
+    {
+        get
+        {
+            lock (s_gate)
+            {
+                return s_addresses.ToArray();
+            }
+        }
+    }
 
     /// <summary>Lets requests begin; called by the first command of the module, or by the timer.</summary>
     internal static void EndImportHold() => Interlocked.Exchange(ref s_importHold, null)?.Dispose();
 
-    /// <summary>Opens a connection in the place of the one that is open.</summary>
-    internal static VmsConnection Connect(VmsLogon logon, CancellationToken cancellation)
+    /// <summary>Returns the open connections of the current runspace, or of the whole process.</summary>
+    internal static IReadOnlyList<VmsConnection> Connections(bool ofAllRunspaces = false)
     {
-        logon.Replaces = Connection;
-        var connection = Current.LogOn(logon, cancellation);
-        // Another runspace may have connected meanwhile.
-        Interlocked.Exchange(ref s_connection, connection)?.Close();
-        return connection;
+        var own = Runspace.DefaultRunspace.InstanceId;
+        lock (s_gate)
+        {
+            s_connections.RemoveAll(open => !open.Connection.IsOpen);
+            return s_connections.FindAll(open => ofAllRunspaces || open.Runspace == own).ConvertAll(open => open.Connection);
+        }
+    }
+
+    /// <summary>Opens a connection. Closes others first, unless the attempt cannot be made.</summary>
+    internal static VmsConnection Connect(VmsLogon logon, IReadOnlyList<VmsConnection> replaced, CancellationToken cancellation)
+    {
+        logon.Replaces = replaced.Count > 0 ? replaced[0] : null;
+        try
+        {
+            var connection = Current.LogOn(logon, cancellation);
+            lock (s_gate)
+            {
+                s_connections.Add((Runspace.DefaultRunspace.InstanceId, connection));
+                s_addresses.Add(connection.Address);
+            }
+
+            return connection;
+        }
+        finally
+        {
+            if (logon.Replaces is { IsOpen: false })
+            {
+                foreach (var other in replaced)
+                {
+                    other.Close();
+                }
+            }
+        }
     }
 
     /// <summary>Reads the configuration; if there is none, telemetry is off, and the reason says why.</summary>

@@ -1,25 +1,53 @@
 using System;
+using System.Linq;
 using System.Management.Automation;
 
 namespace Vms.Telemetry.PowerShell;
 
 /// <summary>Changes the configuration, for this session and all later ones of the user.</summary>
-[Cmdlet(VerbsCommon.Set, "VmsModuleConfig", SupportsShouldProcess = true)]
+[Cmdlet(VerbsCommon.Set, "VmsModuleConfig", SupportsShouldProcess = true, DefaultParameterSetName = OptionsSet)]
 [OutputType(typeof(VmsModuleConfig))]
 public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
 {
+    private const string OptionsSet = "Options";
+    private const string InputObjectSet = "InputObject";
+    private const string ResetSet = "Reset";
+
     /// <summary>No request begins while the command runs, also not while <c>-Confirm</c> waits.</summary>
     private IDisposable? _hold;
 
+    /// <summary>Gets or sets a configuration of Get-VmsModuleConfig, with changes or as it was.</summary>
+    [Parameter(Mandatory = true, Position = 0, ValueFromPipeline = true, ParameterSetName = InputObjectSet)]
+    [ValidateNotNull]
+    [ArgumentCompleter(typeof(NoCompleter))]
+    public VmsModuleConfig? InputObject { get; set; }
+
     /// <summary>Gets or sets whether events are recorded and sent.</summary>
-    [Parameter(Position = 0, ValueFromPipelineByPropertyName = true)]
+    [Parameter(Position = 0, ValueFromPipelineByPropertyName = true, ParameterSetName = OptionsSet)]
     [ArgumentCompleter(typeof(BooleanCompleter))]
     public bool EnableTelemetry { get; set; }
 
     /// <summary>Gets or sets whether events are written to the telemetry log.</summary>
-    [Parameter(ValueFromPipelineByPropertyName = true)]
+    [Parameter(ValueFromPipelineByPropertyName = true, ParameterSetName = OptionsSet)]
     [ArgumentCompleter(typeof(BooleanCompleter))]
     public bool LogTelemetry { get; set; }
+
+    /// <summary>Gets or sets for whom EnableTelemetry is.</summary>
+    [Parameter(ParameterSetName = OptionsSet)]
+    public TelemetryScope Scope { get; set; }
+
+    /// <summary>Gets or sets whether the user's choices are taken back.</summary>
+    [Parameter(Mandatory = true, ParameterSetName = ResetSet)]
+    public SwitchParameter Reset { get; set; }
+
+    /// <summary>Gets or sets whether MilestonePSTools writes a debug log. It has no meaning here.</summary>
+    [Parameter(DontShow = true, ParameterSetName = OptionsSet)]
+    public bool EnableDebugLogging { get; set; }
+
+    /// <summary>Gets or sets the number of proxies of MilestonePSTools. It has no meaning here.</summary>
+    [Parameter(DontShow = true, ParameterSetName = OptionsSet)]
+    [ValidateRange(1, 8)]
+    public int ProxyPoolSize { get; set; }
 
     /// <summary>Gets or sets whether the configuration is written to the pipeline afterwards.</summary>
     [Parameter]
@@ -44,29 +72,64 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
-        var enable = Given(nameof(EnableTelemetry), EnableTelemetry);
-        var log = Given(nameof(LogTelemetry), LogTelemetry);
-        if (enable is null && log is null)
+        if (InputObject is { HasOtherConnectionString: true })
+        {
+            WriteWarning(
+                "The connection string is not changed: it cannot be stored. Set the environment variable"
+                    + " VMS_ApplicationInsights__ConnectionString instead.");
+        }
+
+        var ignored = new[] { nameof(EnableDebugLogging), nameof(ProxyPoolSize) }.Where(IsGiven).ToArray();
+        if (ignored.Length > 0)
+        {
+            WriteWarning(
+                "-" + string.Join(", -", ignored) + " of MilestonePSTools " + (ignored.Length > 1 ? "have" : "has")
+                    + " no effect here: this module has no debug log and no proxies. See about_VmsTelemetry.");
+        }
+
+        var (enable, log) = ParameterSetName switch
+        {
+            InputObjectSet => (InputObject!.TelemetryChoice, InputObject.LogChoice),
+            ResetSet => Reset ? (TelemetryChoice.Reset, TelemetryChoice.Reset) : default,
+            _ => (Choice(nameof(EnableTelemetry), EnableTelemetry), Choice(nameof(LogTelemetry), LogTelemetry)),
+        };
+        if (Scope == TelemetryScope.Process && log != TelemetryChoice.Keep)
+        {
+            WriteError(Error(
+                "ScopeUnsupported",
+                ErrorCategory.InvalidArgument,
+                "Nothing was changed: -Scope Process is for -EnableTelemetry alone. Give -LogTelemetry in a command of its own.",
+                null));
+        }
+        else if (enable != TelemetryChoice.Keep || log != TelemetryChoice.Keep)
+        {
+            var who = Scope == TelemetryScope.Process ? "VmsTelemetry, for this process" : "VmsTelemetry, for the current user";
+            if (ShouldProcess(who, Action(enable, log)))
+            {
+                Change(enable, log);
+            }
+        }
+        else if (ignored.Length == 0 && InputObject is null)
         {
             WriteError(Error(
                 "NothingToChange",
                 ErrorCategory.InvalidArgument,
-                "Nothing was changed: give -EnableTelemetry, -LogTelemetry or both.",
+                "Nothing was changed: give -EnableTelemetry, -LogTelemetry or both, or -Reset.",
                 null));
-            return;
-        }
-
-        if (ShouldProcess("VmsTelemetry, for the current user", Action(enable, log)))
-        {
-            Change(enable, log);
         }
     }
 
-    private static string Action(bool? enable, bool? log)
+    private static string Action(TelemetryChoice enable, TelemetryChoice log)
     {
-        var first = enable is null ? "" : "Set EnableTelemetry to " + enable;
-        var second = log is null ? "" : "Set LogTelemetry to " + log;
-        return first + (first.Length > 0 && second.Length > 0 ? " and " : "") + second;
+        static string Text(string name, TelemetryChoice choice) => choice switch
+        {
+            TelemetryChoice.Keep => "",
+            TelemetryChoice.Reset => "Reset " + name,
+            _ => "Set " + name + " to " + (choice == TelemetryChoice.On),
+        };
+        return string.Join(
+            " and ",
+            new[] { Text(nameof(EnableTelemetry), enable), Text(nameof(LogTelemetry), log) }.Where(text => text.Length > 0));
     }
 
     private static ErrorRecord Error(string id, ErrorCategory category, string message, TelemetryException? cause) =>
@@ -105,15 +168,17 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
     private static string Sentence(string message) =>
         message.Length == 0 ? "" : char.ToUpperInvariant(message[0]) + message.Substring(1).TrimEnd('.') + ".";
 
-    private bool? Given(string parameter, bool value) =>
-        MyInvocation.BoundParameters.ContainsKey(parameter) ? value : null;
+    private bool IsGiven(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
 
-    private void Change(bool? enable, bool? log)
+    private TelemetryChoice Choice(string parameter, bool value) =>
+        !IsGiven(parameter) ? TelemetryChoice.Keep : value ? TelemetryChoice.On : TelemetryChoice.Off;
+
+    private void Change(TelemetryChoice enable, TelemetryChoice log)
     {
         string? warning;
         try
         {
-            warning = ModuleSession.Current.Configure(enable, log);
+            warning = ModuleSession.Current.Configure(enable, log, Scope == TelemetryScope.Process);
         }
         catch (TelemetryException exception)
         {
@@ -128,6 +193,7 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
 
         if (PassThru)
         {
+            Views.Load(this);
             WriteObject(ModuleSession.ReadConfig());
         }
     }

@@ -8,12 +8,14 @@ namespace Vms.Telemetry.PowerShell;
 /// </summary>
 public sealed class VmsModuleConfig
 {
+    private readonly TelemetryConfig? _read;
+
     internal VmsModuleConfig(TelemetryConfig config, string? problem)
     {
-        EnableTelemetry = config.TelemetryEnabled;
+        _read = config;
+        ApplicationInsights = new(config.TelemetryEnabled, config.LogTelemetry, config.ConnectionString);
         TelemetryReason = config.TelemetryReason;
         ConnectionReason = config.ConnectionReason;
-        LogTelemetry = config.LogTelemetry;
         LogReason = config.LogReason;
         SettingsFile = config.SettingsFile;
         DataFolder = config.DataFolder;
@@ -27,13 +29,18 @@ public sealed class VmsModuleConfig
 
     internal VmsModuleConfig(string problem)
     {
+        ApplicationInsights = new(false, false, "");
         TelemetryReason = problem;
         LogReason = problem;
         LastFailure = problem;
     }
 
-    /// <summary>Gets whether events are recorded and sent. Also false if that is not known now.</summary>
-    public bool EnableTelemetry { get; }
+    /// <summary>Gets or sets whether events are recorded and sent. Also false if that is not known now.</summary>
+    public bool EnableTelemetry
+    {
+        get => ApplicationInsights.Enabled;
+        set => ApplicationInsights.Enabled = value;
+    }
 
     /// <summary>Gets who decided whether telemetry is on, and why.</summary>
     public string TelemetryReason { get; }
@@ -41,8 +48,12 @@ public sealed class VmsModuleConfig
     /// <summary>Gets why no event of the last connection is sent although telemetry is on. Empty if they are sent.</summary>
     public string ConnectionReason { get; } = "";
 
-    /// <summary>Gets whether events are written to the telemetry log. When telemetry is off, nothing is logged.</summary>
-    public bool LogTelemetry { get; }
+    /// <summary>Gets or sets whether events are written to the telemetry log. When telemetry is off, nothing is logged.</summary>
+    public bool LogTelemetry
+    {
+        get => ApplicationInsights.IncludeInLogs;
+        set => ApplicationInsights.IncludeInLogs = value;
+    }
 
     /// <summary>Gets who decided whether events are logged.</summary>
     public string LogReason { get; }
@@ -70,4 +81,25 @@ public sealed class VmsModuleConfig
 
     /// <summary>Gets the last local error. Empty if there was none.</summary>
     public string LastFailure { get; }
+
+    /// <summary>Gets the same choices under the names that MilestonePSTools gives them.</summary>
+    public VmsApplicationInsightsConfig ApplicationInsights { get; }
+
+    /// <summary>Gets whether the connection string was changed in this object.</summary>
+    internal bool HasOtherConnectionString => ApplicationInsights.ConnectionString != (_read?.ConnectionString ?? "");
+
+    /// <summary>Gets the choice that makes telemetry as this object says.</summary>
+    internal TelemetryChoice TelemetryChoice => Choice(EnableTelemetry, _read?.TelemetryEnabled, _read?.TelemetryLayer);
+
+    /// <summary>Gets the choice that makes the telemetry log as this object says.</summary>
+    internal TelemetryChoice LogChoice => Choice(LogTelemetry, _read?.LogTelemetry, _read?.LogLayer);
+
+    /// <summary>
+    /// What was changed in the object is a choice of the user. What was not, becomes what it was when the object was read: a
+    /// choice, or none. What somebody else decided stays.
+    /// </summary>
+    private static TelemetryChoice Choice(bool value, bool? before, TelemetryLayer? layer) =>
+        value != before || layer == TelemetryLayer.SettingsFile ? (value ? TelemetryChoice.On : TelemetryChoice.Off)
+            : layer == TelemetryLayer.Default ? TelemetryChoice.Reset
+            : TelemetryChoice.Keep;
 }

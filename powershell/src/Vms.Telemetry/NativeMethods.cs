@@ -15,6 +15,9 @@ internal sealed unsafe class NativeMethods
     internal const uint False = 1;
     internal const uint True = 2;
 
+    /// <summary>VMS_NO_TIMEOUT.</summary>
+    private const uint NoTimeout = uint.MaxValue;
+
     /// <summary>Enough for every text except the longest paths.</summary>
     private const int UsualText = 512;
 
@@ -34,6 +37,7 @@ internal sealed unsafe class NativeMethods
     private readonly delegate* unmanaged[Cdecl]<NativeConfig*, int> _getConfig;
     private readonly delegate* unmanaged[Cdecl]<uint, byte*, UIntPtr, UIntPtr*, int> _getText;
     private readonly delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int> _lastError;
+    private readonly delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int> _lastAdvice;
 
     private NativeMethods(IntPtr library, ref string problem)
     {
@@ -60,6 +64,8 @@ internal sealed unsafe class NativeMethods
             (delegate* unmanaged[Cdecl]<uint, byte*, UIntPtr, UIntPtr*, int>)Find(library, "get_text", ref problem);
         _lastError =
             (delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int>)Find(library, "last_error", ref problem);
+        _lastAdvice =
+            (delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int>)Find(library, "last_advice", ref problem);
     }
 
     /// <summary>Loads the library, once in a process.</summary>
@@ -259,20 +265,22 @@ internal sealed unsafe class NativeMethods
     internal TelemetryStatus OnDisconnect(ulong connection) => (TelemetryStatus)_onDisconnect(connection);
 
     internal TelemetryStatus SetConfig(
-        bool? enableTelemetry = null,
-        bool? logTelemetry = null,
+        TelemetryChoice enableTelemetry = TelemetryChoice.Keep,
+        TelemetryChoice logTelemetry = TelemetryChoice.Keep,
         bool? holdSending = null,
-        string? proxy = null)
+        string? proxy = null,
+        bool thisSessionOnly = false)
     {
         fixed (byte* proxyText = Utf8(proxy))
         {
             var change = new NativeConfigChange
             {
                 Size = (uint)sizeof(NativeConfigChange),
-                EnableTelemetry = Truth(enableTelemetry),
-                LogTelemetry = Truth(logTelemetry),
+                EnableTelemetry = enableTelemetry,
+                LogTelemetry = logTelemetry,
                 HoldSending = Truth(holdSending),
                 Proxy = proxyText,
+                ThisSessionOnly = Truth(thisSessionOnly),
             };
             return (TelemetryStatus)_setConfig(&change);
         }
@@ -293,10 +301,16 @@ internal sealed unsafe class NativeMethods
             && length != UIntPtr.Zero;
     }
 
-    internal string GetText(NativeText which) => Read((uint)which);
+    internal string GetText(NativeText which) =>
+        Read((buffer, capacity, length) => _getText((uint)which, (byte*)buffer, capacity, (UIntPtr*)length));
 
     /// <summary>Returns the message of the last call of this thread that returned an error or a warning.</summary>
-    internal string LastError() => Read(null);
+    internal string LastError() =>
+        Read((buffer, capacity, length) => _lastError((byte*)buffer, capacity, (UIntPtr*)length));
+
+    /// <summary>Returns what the user can do about it: the end of that message. Empty if it has no such end.</summary>
+    internal string LastAdvice() =>
+        Read((buffer, capacity, length) => _lastAdvice((byte*)buffer, capacity, (UIntPtr*)length));
 
     private static IntPtr Find(IntPtr library, string name, ref string problem)
     {
@@ -317,7 +331,7 @@ internal sealed unsafe class NativeMethods
         SkipCertificateCheck = Truth(logon.SkipCertificateCheck),
         IncludeChildSites = Truth(logon.IncludeChildSites),
         // Zero would be the library's own default.
-        TimeoutSeconds = (uint)Math.Max(1, Math.Ceiling(timeout.TotalSeconds)),
+        TimeoutSeconds = logon.HasTimeout ? (uint)Math.Max(1, Math.Ceiling(timeout.TotalSeconds)) : NoTimeout,
     };
 
     private static TelemetryStatus Call(
@@ -341,7 +355,9 @@ internal sealed unsafe class NativeMethods
                 Text(answer.SiteName),
                 Text(answer.ProductName),
                 Text(answer.ProductVersion),
-                answer.ChildSites);
+                answer.ChildSites,
+                Text(answer.Gateway),
+                Text(answer.TlsVersion));
             return status;
         }
     }
@@ -360,17 +376,17 @@ internal sealed unsafe class NativeMethods
 
     private static Guid Id(string text) => Guid.TryParse(text, out var id) ? id : Guid.Empty;
 
-    private string Read(uint? which)
+    private static string Read(Func<IntPtr, UIntPtr, IntPtr, int> read)
     {
         var usual = stackalloc byte[UsualText];
-        var status = Read(which, usual, UsualText, out var length);
+        var status = Read(read, usual, UsualText, out var length);
         // The text may have grown between two calls.
         while (status == TelemetryStatus.BufferTooSmall)
         {
             var larger = new byte[length + 1];
             fixed (byte* buffer = larger)
             {
-                status = Read(which, buffer, larger.Length, out length);
+                status = Read(read, buffer, larger.Length, out length);
                 if (status == TelemetryStatus.Ok)
                 {
                     return Encoding.UTF8.GetString(buffer, length);
@@ -381,12 +397,14 @@ internal sealed unsafe class NativeMethods
         return status == TelemetryStatus.Ok ? Encoding.UTF8.GetString(usual, length) : "";
     }
 
-    private TelemetryStatus Read(uint? which, byte* buffer, int capacity, out int length)
+    private static TelemetryStatus Read(
+        Func<IntPtr, UIntPtr, IntPtr, int> read,
+        byte* buffer,
+        int capacity,
+        out int length)
     {
         UIntPtr written;
-        var status = which is { } text
-            ? _getText(text, buffer, (UIntPtr)capacity, &written)
-            : _lastError(buffer, (UIntPtr)capacity, &written);
+        var status = read((IntPtr)buffer, (UIntPtr)capacity, (IntPtr)(&written));
         length = (int)written;
         return (TelemetryStatus)status;
     }

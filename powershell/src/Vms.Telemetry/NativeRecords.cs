@@ -57,10 +57,11 @@ internal unsafe struct NativeConnectionInfo
 internal unsafe struct NativeConfigChange
 {
     internal uint Size;
-    internal uint EnableTelemetry;
-    internal uint LogTelemetry;
+    internal TelemetryChoice EnableTelemetry;
+    internal TelemetryChoice LogTelemetry;
     internal uint HoldSending;
     internal byte* Proxy;
+    internal uint ThisSessionOnly;
 }
 
 /// <summary>VmsConfig.</summary>
@@ -117,6 +118,8 @@ internal unsafe struct NativeServer
     internal fixed byte SiteId[40];
     internal fixed byte SiteName[1032];
     internal fixed byte ProductVersion[136];
+    internal fixed byte Gateway[280];
+    internal fixed byte TlsVersion[16];
 }
 
 /// <summary>VmsConnectionState.</summary>

@@ -14,4 +14,5 @@ internal enum NativeText : uint
     DeliveryFailure = 9,
     LastSent = 10,
     ConnectionReason = 11,
+    ConnectionString = 12,
 }

@@ -39,6 +39,9 @@ public sealed class TelemetryConfig
     /// <summary>Gets the folder of the telemetry log. Empty if there is none.</summary>
     public string LogFolder { get; internal set; } = "";
 
+    /// <summary>Gets the connection string in use. Empty if none can be used.</summary>
+    public string ConnectionString { get; internal set; } = "";
+
     /// <summary>Gets the random id of this session.</summary>
     public Guid SessionId { get; internal set; }
 

@@ -13,8 +13,8 @@ namespace Vms.Telemetry;
 /// <remarks>
 /// <see cref="Start"/>, <see cref="Connect"/>, <see cref="HoldSending"/> and <see cref="TelemetryConnection.Close"/> do not
 /// throw if telemetry fails, and do not wait for the network. <see cref="Problem"/> says what failed.
-/// <see cref="LogOn"/>, <see cref="Configure"/> and <see cref="GetConfig"/> throw <see cref="TelemetryException"/>. You can
-/// use all members from any thread.
+/// <see cref="Configure(bool?, bool?)"/>, <see cref="Reset"/> and <see cref="GetConfig"/> throw <see cref="TelemetryException"/>, and
+/// <see cref="LogOn"/> throws <see cref="VmsConnectionException"/>. You can use all members from any thread.
 /// </remarks>
 public sealed class TelemetrySession : IDisposable
 {
@@ -125,7 +125,7 @@ public sealed class TelemetrySession : IDisposable
     /// <param name="logon">The server and the user.</param>
     /// <param name="cancellation">Cancels the attempt at once.</param>
     /// <returns>The connection. If telemetry is on, NewVmsSession is recorded when the devices are counted.</returns>
-    /// <exception cref="TelemetryException">The logon failed. The message says what to do.</exception>
+    /// <exception cref="VmsConnectionException">The logon failed. The message says what to do.</exception>
     /// <exception cref="OperationCanceledException">The attempt was cancelled.</exception>
     public VmsConnection LogOn(VmsLogon logon, CancellationToken cancellation = default)
     {
@@ -134,9 +134,14 @@ public sealed class TelemetrySession : IDisposable
             throw new ArgumentNullException(nameof(logon));
         }
 
-        var native = Native();
-        AnnounceProxy(native);
-        return VmsConnection.Open(native, logon, cancellation);
+        ThrowIfDisposed();
+        if (_native is null)
+        {
+            throw new VmsConnectionException(TelemetryStatus.Unavailable, _problem ?? "");
+        }
+
+        AnnounceProxy(_native);
+        return VmsConnection.Open(_native, logon, cancellation);
     }
 
     /// <summary>
@@ -151,15 +156,23 @@ public sealed class TelemetrySession : IDisposable
     /// The setting could not be stored, or a policy of the administrator forbids it. An opt-out is still in effect in this
     /// session, and the message says so.
     /// </exception>
-    public string? Configure(bool? enableTelemetry, bool? logTelemetry)
-    {
-        var native = Native();
-        var status = native.SetConfig(enableTelemetry, logTelemetry);
-        Check(native, status);
-        var warning = status == TelemetryStatus.Warning ? native.LastError() : null;
-        AnnounceProxy(native);
-        return warning;
-    }
+    public string? Configure(bool? enableTelemetry, bool? logTelemetry) =>
+        Configure((TelemetryChoice)NativeMethods.Truth(enableTelemetry), (TelemetryChoice)NativeMethods.Truth(logTelemetry));
+
+    /// <summary>
+    /// Opts out until this process ends, or takes that back. Nothing is stored. Pending events of this session are deleted.
+    /// Other opt-outs stay in effect.
+    /// </summary>
+    /// <param name="enableTelemetry">False to opt out.</param>
+    /// <returns>A warning, for example that another opt-out is in effect. Null if there is none.</returns>
+    /// <exception cref="TelemetryException">There is no session, or a pending event could not be deleted.</exception>
+    public string? ConfigureThisProcess(bool enableTelemetry) =>
+        Configure((TelemetryChoice)NativeMethods.Truth(enableTelemetry), TelemetryChoice.Keep, true);
+
+    /// <summary>Takes back what the user chose, as if nobody had said anything.</summary>
+    /// <returns>A warning. Null if there is none.</returns>
+    /// <exception cref="TelemetryException">As for <see cref="Configure(bool?, bool?)"/>.</exception>
+    public string? Reset() => Configure(TelemetryChoice.Reset, TelemetryChoice.Reset);
 
     /// <summary>
     /// Keeps requests from beginning, for example while the user is asked whether to opt out. Events are still recorded. A
@@ -193,6 +206,7 @@ public sealed class TelemetrySession : IDisposable
             LogFolder = native.GetText(NativeText.LogFolder),
             SessionId = Guid.TryParse(native.GetText(NativeText.SessionId), out var id) ? id : Guid.Empty,
             PendingEvents = config.PendingEvents,
+            ConnectionString = native.GetText(NativeText.ConnectionString),
             LastSent = Moment(native.GetText(NativeText.LastSent)),
             LastDeliveryFailure = native.GetText(NativeText.DeliveryFailure),
             LastFailure = native.GetText(NativeText.LastFailure),
@@ -204,6 +218,16 @@ public sealed class TelemetrySession : IDisposable
     /// </summary>
     public void Dispose() => _isDisposed = true;
 
+    internal string? Configure(TelemetryChoice enable, TelemetryChoice log, bool thisSessionOnly = false)
+    {
+        var native = Native();
+        var status = native.SetConfig(enable, log, thisSessionOnly: thisSessionOnly);
+        Check(native, status);
+        var warning = status == TelemetryStatus.Warning ? native.LastError() : null;
+        AnnounceProxy(native);
+        return warning;
+    }
+
     private static void Check(NativeMethods native, TelemetryStatus status)
     {
         if (NativeMethods.IsError(status))
@@ -214,7 +238,7 @@ public sealed class TelemetrySession : IDisposable
 
     private static DateTimeOffset? Moment(string text) =>
         DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.None, out var moment)
-            ? moment
+            ? moment.ToLocalTime()
             : null;
 
     /// <summary>

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.Globalization;
 using System.Threading;
 
 namespace Vms.Telemetry;
@@ -86,8 +87,8 @@ public sealed class VmsConnection : IDisposable
         var reported => reported == NativeMethods.True,
     };
 
-    /// <summary>Gets what failed when the connection was closed. Null if nothing failed.</summary>
-    public string? Problem => _telemetry.Problem;
+    /// <summary>Gets what failed when the connection was closed. Empty if nothing failed.</summary>
+    public string Problem => _telemetry.Problem ?? "";
 
     internal ulong Number { get; }
 
@@ -115,7 +116,7 @@ public sealed class VmsConnection : IDisposable
         var status = native.ReserveConnection(out var number);
         if (status != TelemetryStatus.Ok)
         {
-            throw new TelemetryException(status, native.LastError());
+            throw new VmsConnectionException(status, native.LastError());
         }
 
         try
@@ -142,10 +143,24 @@ public sealed class VmsConnection : IDisposable
     private static VmsServer Connect(NativeMethods native, ulong number, VmsLogon logon, CancellationToken cancellation)
     {
         logon.Replaces?.TryRead(out _);
+        logon.Tell?.Invoke("Looking for the server at " + logon.ServerAddress + ".");
+        var clock = Stopwatch.StartNew();
         var status = native.ConnectVms(number, logon, out var server);
         Check(native, logon, status, cancellation);
+        TellFound(logon, server);
+        TellConnected(logon, server, clock);
         return server;
     }
+
+    private static void TellFound(VmsLogon logon, VmsServer server)
+    {
+        var tls = !server.EncryptionEnabled ? "not encrypted" : server.TlsVersion.Length > 0 ? server.TlsVersion : "HTTPS";
+        logon.Tell?.Invoke("Connected to " + server.Address + " (" + tls + "), API Gateway " + server.Gateway + ".");
+    }
+
+    private static void TellConnected(VmsLogon logon, VmsServer server, Stopwatch clock) => logon.Tell?.Invoke(
+        "Logged on to " + server.SiteName + " as " + As(logon.UserType) + " after " + clock.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)
+            + " s" + (logon.IncludeChildSites ? ", " + server.ChildSites + " child sites." : "."));
 
     private static VmsServer ConnectWindowsUser(
         NativeMethods native,
@@ -155,12 +170,16 @@ public sealed class VmsConnection : IDisposable
     {
         var clock = Stopwatch.StartNew();
         logon.Replaces?.TryRead(out _);
+        logon.Tell?.Invoke("Looking for the server at " + logon.ServerAddress + ".");
         var status = native.FindVms(number, logon, out var found);
         Check(native, logon, status, cancellation);
+        TellFound(logon, found);
 
         var endpoint = new Uri(found.TokenEndpoint);
-        using var token = WindowsLogon.GetToken(endpoint, logon, logon.Timeout - clock.Elapsed, cancellation);
-        status = native.ConnectVms(number, logon, found.Address, token, logon.Timeout - clock.Elapsed, out var server);
+        logon.Tell?.Invoke("Asking for a token at " + endpoint + ", with Negotiate (Kerberos or NTLM).");
+        TimeSpan Left() => logon.HasTimeout ? logon.Timeout - clock.Elapsed : logon.Timeout;
+        using var token = WindowsLogon.GetToken(endpoint, logon, Left(), cancellation);
+        status = native.ConnectVms(number, logon, found.Address, token, Left(), out var server);
         if (status == TelemetryStatus.InvalidArgument)
         {
             // Everything except the token was accepted in the first call.
@@ -168,8 +187,16 @@ public sealed class VmsConnection : IDisposable
         }
 
         Check(native, logon, status, cancellation);
+        TellConnected(logon, server, clock);
         return server;
     }
+
+    private static string As(VmsUserType user) => user switch
+    {
+        VmsUserType.BasicUser => "a basic user",
+        VmsUserType.WindowsUser => "a Windows user",
+        _ => "the user of the access token",
+    };
 
     /// <summary>Throws if a call failed. Once a logon was tried, what it replaces is closed, whether or not it succeeded.</summary>
     private static void Check(
@@ -180,6 +207,7 @@ public sealed class VmsConnection : IDisposable
     {
         // Before a further call of this thread can leave another message.
         var message = NativeMethods.IsError(status) ? native.LastError() : null;
+        var advice = native.LastAdvice();
         if (message is null || status >= TelemetryStatus.Unreachable)
         {
             logon.Replaces?.Close();
@@ -188,7 +216,7 @@ public sealed class VmsConnection : IDisposable
         if (message is not null)
         {
             cancellation.ThrowIfCancellationRequested();
-            throw new TelemetryException(status, message);
+            throw new VmsConnectionException(status, message, advice);
         }
     }
 

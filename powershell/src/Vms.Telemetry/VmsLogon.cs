@@ -38,13 +38,21 @@ public sealed class VmsLogon
     /// <summary>Gets or sets whether the child sites are listed.</summary>
     public bool IncludeChildSites { get; set; }
 
-    /// <summary>Gets or sets the timeout of the whole logon, in full seconds, at most 1 hour.</summary>
+    /// <summary>
+    /// Gets or sets the timeout of the whole logon, in full seconds, at most 1 hour; or
+    /// <see cref="System.Threading.Timeout.InfiniteTimeSpan"/>.
+    /// </summary>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
     /// Gets or sets an open connection to close first. If this logon cannot be tried, that connection stays open.
     /// </summary>
     public VmsConnection? Replaces { get; set; }
+
+    /// <summary>Gets or sets what is told of each step of the logon, in the calling thread. No secret is told.</summary>
+    internal Action<string>? Tell { get; set; }
+
+    internal bool HasTimeout => Timeout != System.Threading.Timeout.InfiniteTimeSpan;
 
     /// <summary>Gets the password or the token.</summary>
     internal SecureString? Secret { get; }

@@ -11,7 +11,9 @@ internal sealed class VmsServer(
     string siteName,
     string productName,
     string productVersion,
-    uint childSites)
+    uint childSites,
+    string gateway,
+    string tlsVersion)
 {
     internal string Address { get; } = address;
 
@@ -28,4 +30,8 @@ internal sealed class VmsServer(
     internal string ProductVersion { get; } = productVersion;
 
     internal uint ChildSites { get; } = childSites;
+
+    internal string Gateway { get; } = gateway;
+
+    internal string TlsVersion { get; } = tlsVersion;
 }

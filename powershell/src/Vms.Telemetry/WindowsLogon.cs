@@ -29,8 +29,11 @@ internal static class WindowsLogon
 
     private static readonly char[] s_separators = ['\\', '/'];
 
+    /// <summary>What tells a domain from a user's name.</summary>
+    private static readonly char[] s_domainMarks = ['\\', '/', '@'];
+
     /// <summary>Asks for a token, once.</summary>
-    /// <exception cref="TelemetryException">There is none.</exception>
+    /// <exception cref="VmsConnectionException">There is none.</exception>
     internal static SecureString GetToken(
         Uri endpoint,
         VmsLogon logon,
@@ -38,7 +41,7 @@ internal static class WindowsLogon
         CancellationToken cancellation)
     {
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        timer.CancelAfter(timeout > TimeSpan.Zero ? timeout : TimeSpan.Zero);
+        timer.CancelAfter(timeout > TimeSpan.Zero || !logon.HasTimeout ? timeout : TimeSpan.Zero);
         try
         {
             // The system's security support may wait for a domain controller, and cannot be ended.
@@ -59,7 +62,7 @@ internal static class WindowsLogon
         catch (OperationCanceledException)
         {
             cancellation.ThrowIfCancellationRequested();
-            throw Failure(TelemetryStatus.Timeout, endpoint, "no answer came in time", "Check that the server runs and is not overloaded, or allow more time.");
+            throw Failure(TelemetryStatus.Timeout, endpoint, "no answer came in time", "Check that the server is running and not overloaded, or allow more time (-TimeoutSec).");
         }
         catch (HttpRequestException exception)
         {
@@ -69,20 +72,20 @@ internal static class WindowsLogon
         {
             throw Unreachable(endpoint, exception);
         }
-        catch (Exception exception) when (exception is not TelemetryException)
+        catch (Exception exception) when (exception is not VmsConnectionException)
         {
             // The system's own security support, before or between requests, or what its policies do not allow.
             var what = "the Windows logon failed: " + exception.Message.TrimEnd('.');
-            throw Failure(TelemetryStatus.LogonRefused, endpoint, what, LogonAdvice());
+            throw Failure(TelemetryStatus.LogonRefused, endpoint, what, LogonAdvice(logon));
         }
     }
 
     /// <summary>Puts a failure into words: what the server did, and what to do about it.</summary>
-    internal static TelemetryException Failure(TelemetryStatus status, Uri endpoint, string what, string? advice = null) =>
-        new(
-            status,
-            endpoint.GetLeftPart(UriPartial.Authority) + ": " + what + ". "
-                + (advice ?? "Check that the address is that of an XProtect management server."));
+    internal static VmsConnectionException Failure(TelemetryStatus status, Uri endpoint, string what, string? advice = null)
+    {
+        advice ??= "Check that the address is that of an XProtect management server.";
+        return new(status, endpoint.GetLeftPart(UriPartial.Authority) + ": " + what + ". " + advice, advice);
+    }
 
     private static async Task<SecureString> Ask(Uri endpoint, VmsLogon logon, CancellationToken cancellation)
     {
@@ -120,7 +123,7 @@ internal static class WindowsLogon
             .ConfigureAwait(false);
         if (answer.StatusCode != HttpStatusCode.OK)
         {
-            throw Failure(endpoint, answer.StatusCode);
+            throw Failure(endpoint, answer.StatusCode, logon);
         }
 
         // An array of its own size from the start, so that no copy of the token is left behind.
@@ -203,13 +206,9 @@ internal static class WindowsLogon
         }
     }
 
-    private static TelemetryException Failure(Uri endpoint, HttpStatusCode status) => (int)status switch
+    private static VmsConnectionException Failure(Uri endpoint, HttpStatusCode status, VmsLogon logon) => (int)status switch
     {
-        401 or 403 => Failure(
-            TelemetryStatus.LogonRefused,
-            endpoint,
-            "the Windows logon was refused",
-            LogonAdvice()),
+        401 or 403 => Failure(TelemetryStatus.LogonRefused, endpoint, Refused(logon), LogonAdvice(logon)),
         >= 500 => Failure(
             TelemetryStatus.ServerFailed,
             endpoint,
@@ -226,12 +225,26 @@ internal static class WindowsLogon
             "asked for a token, the server answered with status " + (int)status),
     };
 
-    private static string LogonAdvice() =>
-        "Check user name, password and the kind of user. Too many wrong attempts lock a user."
-            + (RuntimeInformation.IsOSPlatform(OSPlatform.Windows) ? "" : " Here .NET needs a Kerberos ticket, or, for NTLM,"
-                + " the package gss-ntlmssp and a user that is given with name and password.");
+    private static string Refused(VmsLogon logon) => logon.UserName is { } user
+        ? "the logon of the Windows user " + user + " was refused"
+        : "the logon of the current Windows user was refused";
 
-    private static TelemetryException Failure(Uri endpoint, HttpRequestException exception)
+    private static string LogonAdvice(VmsLogon logon)
+    {
+        var advice = logon.UserName switch
+        {
+            null => "Name another user with -Credential.",
+            var user when HasDomain(user) => "Check user name and password. For a basic user, add -BasicUser.",
+            var user => user + " has no domain: for a basic user, add -BasicUser; for a Windows user, type DOMAIN\\" + user + ".",
+        };
+        return advice + " Too many wrong attempts lock a user."
+            + (RuntimeInformation.IsOSPlatform(OSPlatform.Windows) ? "" : " On this system, .NET needs a Kerberos ticket, or,"
+                + " for NTLM, the package gss-ntlmssp and a user that is given with name and password.");
+    }
+
+    private static bool HasDomain(string user) => user.IndexOfAny(s_domainMarks) > 0;
+
+    private static VmsConnectionException Failure(Uri endpoint, HttpRequestException exception)
     {
         for (var cause = exception.InnerException; cause is not null; cause = cause.InnerException)
         {
@@ -241,7 +254,8 @@ internal static class WindowsLogon
                     TelemetryStatus.CertificateRefused,
                     endpoint,
                     cause.Message.TrimEnd('.'),
-                    "Make this computer trust the certificate's issuer, or connect by the name that it is for.");
+                    "Install the issuer's certificate on this computer, or connect with a name that the certificate lists. On a"
+                        + " network that you trust, -SkipCertificateCheck accepts it.");
             }
         }
 
@@ -251,9 +265,9 @@ internal static class WindowsLogon
             : Failure(TelemetryStatus.AnswerInvalid, endpoint, exception.Message.TrimEnd('.'));
     }
 
-    private static TelemetryException Unreachable(Uri endpoint, Exception cause) => Failure(
+    private static VmsConnectionException Unreachable(Uri endpoint, Exception cause) => Failure(
         TelemetryStatus.Unreachable,
         endpoint,
         cause.Message.TrimEnd('.'),
-        "Check that the management server runs, and the network between.");
+        "Check that the management server is running, and the network connection.");
 }

@@ -228,7 +228,7 @@ fn c13_the_policy_template_is_for_the_value_that_the_library_reads() {
     let library = fs::read_to_string(root().join("src/platform/windows.rs")).unwrap();
     let attribute = |name: &str| template.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap();
     let (key, value) = (attribute("key"), attribute("valueName"));
-    assert!(library.contains(&format!("HKLM\\{key}, {value}")) && library.contains(&format!("wide(r\"{key}\")")));
+    assert!(library.contains(&format!("HKLM\\{key}, {value}")) && library.contains(&format!("open(r\"{key}\")")));
     for (element, number) in [("enabledValue", 1), ("disabledValue", 0)] {
         let part = template.split(&format!("<{element}>")).nth(1).unwrap();
         assert!(part.trim_start().starts_with(&format!("<decimal value=\"{number}\" />")), "{element}");
