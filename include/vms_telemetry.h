@@ -119,6 +119,9 @@
 // True.
 #define VMS_TRUE 2
 
+// set_config: the user's choice is taken back.
+#define VMS_RESET 3
+
 // A basic user of the VMS.
 #define VMS_USER_BASIC 1
 
@@ -202,6 +205,12 @@
 
 // get_text: why no event of the last connection is sent although telemetry is on. Empty if they are sent.
 #define VMS_TEXT_CONNECTION_REASON 11
+
+// get_text: the connection string in use, as "InstrumentationKey=...;IngestionEndpoint=...". Empty if none can be used.
+#define VMS_TEXT_CONNECTION_STRING 12
+
+// timeout_seconds: no timeout.
+#define VMS_NO_TIMEOUT 4294967295
 
 /* Limits */
 
@@ -291,9 +300,11 @@ typedef struct VmsConnectionInfo {
 typedef struct VmsConfigChange {
   // sizeof(VmsConfigChange).
   uint32_t size;
-  // Whether events are recorded and sent. VMS_UNSET: no change. Stored for all later sessions of the user.
+  // Whether events are recorded and sent. VMS_UNSET: no change. Stored for all later sessions of the user. VMS_RESET:
+  // takes back what the user chose, also an opt-out by a VMS, as if nobody had said anything.
   uint32_t enable_telemetry;
-  // Whether events are written to the telemetry log. VMS_UNSET: no change. Stored as well.
+  // Whether events are written to the telemetry log. VMS_UNSET: no change. Stored as well. VMS_RESET: takes back what
+  // the user chose.
   uint32_t log_telemetry;
   // VMS_TRUE: the host program is about to change the configuration, for example while it asks the user to confirm.
   // No request begins until a call with VMS_FALSE. Calls nest: each VMS_TRUE needs its own VMS_FALSE. VMS_UNSET: no
@@ -301,6 +312,9 @@ typedef struct VmsConfigChange {
   uint32_t hold_sending;
   // The proxy for this session, such as "http://host:port". "": no proxy. NULL: no change. Not stored.
   const char *proxy;
+  // VMS_TRUE: enable_telemetry is for this session only, and nothing is stored. VMS_FALSE of it opts out until the
+  // process ends; VMS_TRUE takes that back, and overrides no other opt-out. Nothing else can be chosen with it.
+  uint32_t this_session_only;
 } VmsConfigChange;
 
 // The configuration in effect now, from get_config.
@@ -336,7 +350,7 @@ typedef struct VmsLogon {
   uint32_t skip_certificate_check;
   // VMS_TRUE: the child sites are listed as part of the logon.
   uint32_t include_child_sites;
-  // Timeout of the whole call in seconds, at most 3,600. 0: 60 seconds.
+  // Timeout of the whole call in seconds, at most 3,600, or VMS_NO_TIMEOUT. 0: 60 seconds.
   uint32_t timeout_seconds;
   // "https://host", "http://host:port", or a host name without a scheme, which means HTTPS. A path is ignored.
   // Required.
@@ -375,6 +389,10 @@ typedef struct VmsServer {
   char site_name[1032];
   // connect_vms: version of the product.
   char product_version[136];
+  // The address of the API Gateway.
+  char gateway[280];
+  // Such as "TLS 1.3". Empty on Windows, where the system does not say.
+  char tls_version[16];
 } VmsServer;
 
 // A site of a VMS. Strings are UTF-8, end with a NUL and are empty if not known.
@@ -468,6 +486,14 @@ int32_t get_text(uint32_t which,
 int32_t last_error(char *buffer,
                    size_t capacity,
                    size_t *length);
+
+// Writes what the user can do about the message of last_error, as get_text writes. The message ends with the same words.
+// Empty if it has no such end.
+//
+// Arguments: As for get_text.
+int32_t last_advice(char *buffer,
+                    size_t capacity,
+                    size_t *length);
 
 /* Connection to a VMS, if the library makes the logon. Call reserve_connection, then find_vms for a Windows user,
  * connect_vms, and on_disconnect at the end. These functions work whether or not telemetry is on. */

@@ -30,13 +30,13 @@ Describe 'Commands' {
     }
 
     It 'P2 parameter sets and confirmation of <Command>' -ForEach @(
-        @{ Command = 'Connect-Vms'; Changes = $true; Sets = @(
+        @{ Command = 'Connect-Vms'; Changes = $true; Sets = @('ConnectionProfile:',
             'CurrentUser: ServerAddress', 'WindowsUser: ServerAddress Credential',
             'BasicUser: ServerAddress Credential BasicUser', 'AccessToken: ServerAddress AccessToken') }
         @{ Command = 'Disconnect-Vms'; Changes = $true; Sets = @('__AllParameterSets:') }
         @{ Command = 'Get-VmsConnection'; Changes = $false; Sets = @('__AllParameterSets:') }
         @{ Command = 'Get-VmsModuleConfig'; Changes = $false; Sets = @('__AllParameterSets:') }
-        @{ Command = 'Set-VmsModuleConfig'; Changes = $true; Sets = @('__AllParameterSets:') }
+        @{ Command = 'Set-VmsModuleConfig'; Changes = $true; Sets = @('Options:', 'InputObject: InputObject', 'Reset: Reset') }
     ) {
         $found = (Get-Command $Command).ParameterSets | ForEach-Object {
             "$($_.Name): $(@($_.Parameters | Where-Object IsMandatory | ForEach-Object Name))".Trim()
@@ -50,7 +50,9 @@ Describe 'Commands' {
         @{ Line = 'Set-VmsModuleConfig -EnableTelemetry false'; Id = 'CannotConvertArgument'; Category = 'InvalidArgument' }
         @{ Line = "Connect-Vms 'two words'"; Id = 'VmsAddressInvalid'; Category = 'InvalidArgument' }
         @{ Line = 'Connect-Vms ftp://vms.example'; Id = 'VmsAddressInvalid'; Category = 'InvalidArgument' }
-        @{ Line = 'Connect-Vms vms.example -TimeoutSec 0'; Id = 'ParameterArgumentValidationError'; Category = 'InvalidData' }
+        @{ Line = 'Set-VmsModuleConfig -LogTelemetry $true -Scope Process'; Id = 'ScopeUnsupported'; Category = 'InvalidArgument' }
+        @{ Line = 'Set-VmsModuleConfig -Reset -EnableTelemetry $true'; Id = 'AmbiguousParameterSet'; Category = 'InvalidArgument' }
+        @{ Line = 'Connect-Vms vms.example -TimeoutSec -1'; Id = 'ParameterArgumentValidationError'; Category = 'InvalidData' }
         @{ Line = 'Connect-Vms vms.example -AccessToken $null'; Id = 'ParameterArgumentValidationError'; Category = 'InvalidData' }
         @{ Line = 'Connect-Vms vms.example -AccessToken text'; Id = 'CannotConvertArgument'; Category = 'InvalidArgument' }
         @{ Line = 'Connect-Vms vms.example -BasicUser'; Id = 'MissingMandatoryParameter'; Category = 'InvalidArgument' }
@@ -66,10 +68,34 @@ Describe 'Commands' {
         "$(Disconnect-Vms -Verbose 4>&1)" | Should -Be 'No connection is open.'
     }
 
-    It 'P2 values of -<_> complete with the tab key' -ForEach 'EnableTelemetry', 'LogTelemetry' {
-        $text = "Set-VmsModuleConfig -$_ "
-        $matched = [Management.Automation.CommandCompletion]::CompleteInput($text, $text.Length, $null).CompletionMatches
-        @($matched | ForEach-Object CompletionText) | Should -Be '$true', '$false'
+    # Nothing false: above all no names of files.
+    It 'P2 the tab key completes <Text>' -ForEach @(
+        @{ Text = 'Set-VmsModuleConfig -EnableTelemetry '; Offers = '$true', '$false' }
+        @{ Text = 'Set-VmsModuleConfig -LogTelemetry '; Offers = '$true', '$false' }
+        @{ Text = 'Set-VmsModuleConfig -Scope '; Offers = 'CurrentUser', 'Process' }
+        @{ Text = 'Connect-Vms ' }
+        @{ Text = 'Connect-Vms x -Credential ' }
+        @{ Text = 'Connect-Vms x -TimeoutSec ' }
+        @{ Text = 'Connect-Vms x -AccessToken ' }
+        @{ Text = 'Disconnect-Vms ' }
+    ) {
+        $matched = [Management.Automation.CommandCompletion]::CompleteInput($Text, $Text.Length, $null).CompletionMatches
+        @($matched | ForEach-Object CompletionText) | Should -Be $Offers
+    }
+
+    It 'P2 what is prompted for explains itself' {
+        $prompted = (Get-Command Connect-Vms).Parameters.Values | Where-Object { @($_.Attributes | ForEach-Object Mandatory) -contains $true }
+        "$($prompted.Name | Sort-Object)" | Should -Be 'AccessToken BasicUser Credential ServerAddress'
+        foreach ($parameter in $prompted | Where-Object { -not $_.SwitchParameter }) {
+            $parameter.Attributes | Where-Object Mandatory | ForEach-Object { $_.HelpMessage | Should -Not -BeNullOrEmpty -Because $parameter.Name }
+        }
+    }
+
+    It 'S7 asking for help of a command imports the module, and the topic says so' {
+        $lines = Complete-Child (Start-Child '[void](Get-Help Connect-Vms); "$((Get-Module VmsTelemetry).Name)"' @{ DO_NOT_TRACK = '1' })
+        $lines | Should -Be 'VmsTelemetry'
+        "$(Get-Help about_VmsTelemetry | Out-String -Width 200)" -replace '\s+', ' ' |
+            Should -BeLike '*PowerShell also imports the module when you run one of its commands, when you name one to Get-Help or Get-Command*'
     }
 
     It 'P2 help of <_> documents each parameter and no other' -ForEach $commands {
@@ -80,7 +106,10 @@ Describe 'Commands' {
         $examples.Count | Should -BeGreaterThan 0
         foreach ($example in $examples) { $example.code | Should -Match $_ }
 
-        $common = [Management.Automation.Cmdlet]::CommonParameters
+        # What only scripts of MilestonePSTools use is in a page of its own.
+        $command = Get-Command $_
+        $hidden = @($command.Parameters.Values | Where-Object { @($_.Attributes | ForEach-Object DontShow) -contains $true } | ForEach-Object Name)
+        $common = @([Management.Automation.Cmdlet]::CommonParameters) + $hidden
         $real = (Get-Command $_).Parameters.Values | Where-Object { $common -notcontains $_.Name } | ForEach-Object {
             $under = [Nullable]::GetUnderlyingType($_.ParameterType)
             $type = if ($under) { $under } else { $_.ParameterType }
@@ -91,11 +120,12 @@ Describe 'Commands' {
         }
         @($documented | Sort-Object) | Should -Be @($real | Sort-Object)
 
-        $sets = (Get-Command $_).ParameterSets | ForEach-Object {
+        $sets = $command.ParameterSets | Where-Object Name -ne 'ConnectionProfile' | ForEach-Object {
             "$(@($_.Parameters | ForEach-Object Name | Where-Object { $common -notcontains $_ } | Sort-Object))"
         }
         $syntax = $help.syntax.syntaxItem | ForEach-Object { "$(@($_.parameter | ForEach-Object name | Sort-Object))" }
         @($syntax | Sort-Object) | Should -Be @($sets | Sort-Object)
+        @($help.relatedLinks.navigationLink.uri)[0] | Should -BeLike "https://*/docs/commands/$_.md"
     }
 
     It 'P2 there is a topic about telemetry that fits a console' {
@@ -110,15 +140,43 @@ Describe 'Commands' {
         foreach ($line in $topic -split "`r?`n") { $line.TrimEnd().Length | Should -BeLessOrEqual 80 -Because $line }
     }
 
-    It 'P2 a connection is a table that fits a console' {
-        $vms = Start-Vms
-        [void](Connect-Vms $vms.Address -BasicUser -Credential (New-Credential 'reader'))
-        "$(Get-VmsConnection)" | Should -Be 'DEMO-VMS'
-        $lines = @((Get-VmsConnection | Out-String -Width 120) -replace '\x1b\[[0-9;]*m' -split "`r?`n" | Where-Object { $_.Trim() })
-        -split $lines[0] | Should -Be 'Name', 'Address', 'Product', 'UserType'
-        -split $lines[2] | Should -Be 'DEMO-VMS', $vms.Address, 'XProtect', 'Corporate', '2025', 'R1', 'BasicUser'
-        foreach ($line in $lines) { $line.TrimEnd().Length | Should -BeLessThan 120 }
+    # What people see, at the widths that consoles have.
+    It 'P2 a connection and a configuration on a screen of <Width> columns' -ForEach @(
+        @{ Width = 80; Screen = @(
+            'Name                 Address                       Encrypted UserType    Product'
+            '----                 -------                       --------- --------    -------'
+            'Headquarters Copenh* http://127.0.0.1:12345/       False     BasicUser   XProt*'
+            'EnableTelemetry LogTelemetry Pending TelemetryReason'
+            '--------------- ------------ ------- ---------------'
+            'False           False              0 the environment variable DO_NOT_TRACK is s*'
+            '                                     *t') }
+        @{ Width = 120; Screen = @(
+            'Name                 Address                       Encrypted UserType    Product'
+            '----                 -------                       --------- --------    -------'
+            'Headquarters Copenh* http://127.0.0.1:12345/       False     BasicUser   XProtect Corporate 2025 R1'
+            'EnableTelemetry LogTelemetry Pending TelemetryReason'
+            '--------------- ------------ ------- ---------------'
+            'False           False              0 the environment variable DO_NOT_TRACK is set') }
+    ) {
+        $vms = Start-Vms @{ site = @{
+            seed = 7; id = $Site; name = 'Headquarters Copenhagen, building 4'; version = '25.1.1804.0'; product = 'XProtect Corporate 2025 R1'
+            childSites = 0; grandchildSites = 0; recordingServers = 1; hardware = 1; cameras = 1; microphones = 1; speakers = 1; metadata = 1
+            inputs = 1; outputs = 1; disabled = @{ hardware = 0; devices = 0 } } }
+        $connection = Connect-Vms $vms.Address -BasicUser -Credential (New-Credential 'reader')
+        "$connection" | Should -Be 'Headquarters Copenhagen, building 4'
+        $shown = ($connection | Out-String -Width $Width) + (Get-VmsModuleConfig | Format-Table | Out-String -Width $Width)
+        $lines = @($shown -replace '\x1b\[[0-9;]*m' -replace ':\d+/ +(?=False)', ':12345/       ' -split "`r?`n" | ForEach-Object TrimEnd | Where-Object { $_ })
+        $lines.Count | Should -Be $Screen.Count -Because $shown
+        for ($i = 0; $i -lt $lines.Count; $i++) {
+            $lines[$i] | Should -BeLike $Screen[$i]
+            $lines[$i].Length | Should -BeLessOrEqual $Width
+        }
+        # As a list, the configuration is whole.
+        $listed = @((Get-VmsModuleConfig | Out-String -Width 300) -split "`r?`n" | Where-Object { $_ -match '^(\w+) +:' } | ForEach-Object { ($_ -split ' ')[0] })
+        @($listed | Sort-Object) | Should -Be @((Get-VmsModuleConfig).PSObject.Properties.Name | Sort-Object)
         Disconnect-Vms
+        $text = 'Connect-Vms '
+        [Management.Automation.CommandCompletion]::CompleteInput($text, $text.Length, $null).CompletionMatches.CompletionText | Should -Contain $vms.Address
     }
 
     # Shown to be found by a line that has all of it.

@@ -92,7 +92,7 @@ fn parameters(set: &str) -> Vec<Parameter<'_>> {
         };
         all.push(Parameter {
             name,
-            kind: kind.map(|kind| kind.trim_matches(['<', '>', ']'])),
+            kind: kind.and_then(|kind| kind.strip_prefix('<')?.rsplit('>').nth(1)),
             required: !optional,
             position: positional.then(|| positions.next()).flatten(),
         });

@@ -157,6 +157,7 @@ fn p1_each_package_has_what_its_users_need_and_nothing_else() {
             "LICENSE.txt",
             "THIRD-PARTY-LICENSES.txt",
             "Vms.Telemetry.PowerShell.dll",
+            "VmsTelemetry.format.ps1xml",
             "VmsTelemetry.psd1",
             "en-US/Vms.Telemetry.PowerShell.dll-Help.xml",
             "en-US/about_VmsTelemetry.help.txt",
