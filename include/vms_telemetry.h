@@ -209,6 +209,37 @@
 // get_text: the connection string in use, as "InstrumentationKey=...;IngestionEndpoint=...". Empty if none can be used.
 #define VMS_TEXT_CONNECTION_STRING 12
 
+// get_text: the random id of the user, as it is stored. Empty if there is none.
+#define VMS_TEXT_USER_ID 13
+
+// get_text: what each layer of consent says, one in a line: "SettingsFile=off".
+#define VMS_TEXT_LAYERS 14
+
+// get_event: a pending event as it would be sent now: its envelope, the JSON object of the wire. The oldest first.
+#define VMS_EVENT_PENDING 1
+
+// get_event: the receipt of a request that the service answered, the newest first: a line with the JSON object {"time",
+// "destination", "status", "items"}, then the body as it left, an envelope in each line. Of each item, items says
+// accepted, refused, retry or tooLarge.
+#define VMS_EVENT_RECEIPT 2
+
+// get_event: what this session would record now, whether or not telemetry is on. Touches neither disk nor network. Ids
+// that the session has not read are zero.
+#define VMS_EVENT_PREVIEW 3
+
+// clear_data: the random ids of the user and of the sites. They are new from then on, in every process of the user, and so
+// is the id of the session. Deletes the rest as well, except the settings: it has the ids in it.
+#define VMS_CLEAR_IDS 1
+
+// clear_data: pending events.
+#define VMS_CLEAR_PENDING 2
+
+// clear_data: receipts.
+#define VMS_CLEAR_SENT 4
+
+// clear_data: the telemetry log.
+#define VMS_CLEAR_LOG 8
+
 // timeout_seconds: no timeout.
 #define VMS_NO_TIMEOUT 4294967295
 
@@ -476,6 +507,20 @@ int32_t get_text(uint32_t which,
                  char *buffer,
                  size_t capacity,
                  size_t *length);
+
+// Writes the index-th event of VMS_EVENT_*, from 0 on, as get_text writes. VMS_ERROR_ARGUMENT: there are fewer. Works
+// whether or not telemetry is on. Does not wait for the network or for another process.
+//
+// Arguments: As for get_text.
+int32_t get_event(uint32_t which,
+                  uint32_t index,
+                  char *buffer,
+                  size_t capacity,
+                  size_t *length);
+
+// Deletes what is stored of telemetry: a sum of VMS_CLEAR_*. The settings stay. It is in effect when this returns. Waits at
+// most 2 seconds for another process.
+int32_t clear_data(uint32_t what);
 
 /* Errors */
 

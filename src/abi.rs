@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::event::UserType;
-use crate::session::{Outcome, UsageDataPolicy};
+use crate::session::{Clear, Outcome, UsageDataPolicy};
 use crate::vms::Counts;
 
 /// Done.
@@ -136,6 +136,31 @@ pub const VMS_TEXT_CONNECTION_REASON: u32 = 11;
 
 /// get_text: the connection string in use, as "InstrumentationKey=...;IngestionEndpoint=...". Empty if none can be used.
 pub const VMS_TEXT_CONNECTION_STRING: u32 = 12;
+
+/// get_text: the random id of the user, as it is stored. Empty if there is none.
+pub const VMS_TEXT_USER_ID: u32 = 13;
+/// get_text: what each layer of consent says, one in a line: "SettingsFile=off".
+pub const VMS_TEXT_LAYERS: u32 = 14;
+
+/// get_event: a pending event as it would be sent now: its envelope, the JSON object of the wire. The oldest first.
+pub const VMS_EVENT_PENDING: u32 = 1;
+/// get_event: the receipt of a request that the service answered, the newest first: a line with the JSON object {"time",
+/// "destination", "status", "items"}, then the body as it left, an envelope in each line. Of each item, items says
+/// accepted, refused, retry or tooLarge.
+pub const VMS_EVENT_RECEIPT: u32 = 2;
+/// get_event: what this session would record now, whether or not telemetry is on. Touches neither disk nor network. Ids
+/// that the session has not read are zero.
+pub const VMS_EVENT_PREVIEW: u32 = 3;
+
+/// clear_data: the random ids of the user and of the sites. They are new from then on, in every process of the user, and so
+/// is the id of the session. Deletes the rest as well, except the settings: it has the ids in it.
+pub const VMS_CLEAR_IDS: u32 = 1;
+/// clear_data: pending events.
+pub const VMS_CLEAR_PENDING: u32 = 2;
+/// clear_data: receipts.
+pub const VMS_CLEAR_SENT: u32 = 4;
+/// clear_data: the telemetry log.
+pub const VMS_CLEAR_LOG: u32 = 8;
 
 /// timeout_seconds: no timeout.
 pub const VMS_NO_TIMEOUT: u32 = 0xFFFF_FFFF;
@@ -400,6 +425,20 @@ pub(crate) fn flag(value: u32, field: &'static str) -> Result<Option<bool>> {
         VMS_TRUE => Ok(Some(true)),
         _ => Err(Error::argument(field, "it is none of VMS_UNSET, VMS_FALSE and VMS_TRUE")),
     }
+}
+
+pub(crate) fn clear(flags: u32) -> Result<Clear> {
+    let all = VMS_CLEAR_IDS | VMS_CLEAR_PENDING | VMS_CLEAR_SENT | VMS_CLEAR_LOG;
+    if flags == 0 || flags & !all != 0 {
+        return Err(Error::argument("what", "it is no sum of VMS_CLEAR_*"));
+    }
+    let has = |flag| flags & flag != 0;
+    Ok(Clear {
+        ids: has(VMS_CLEAR_IDS),
+        pending: has(VMS_CLEAR_PENDING),
+        sent: has(VMS_CLEAR_SENT),
+        log: has(VMS_CLEAR_LOG),
+    })
 }
 
 /// Reads a choice of the user, and whether it is taken back.

@@ -28,7 +28,7 @@ pub const THREAD: &str = "vms-connection";
 
 pub(crate) struct Open {
     pub(crate) since: Instant,
-    /// The random id that stands for the site. `None`: nothing of this connection is sent.
+    /// The actual id of the site. `None`: nothing of this connection is sent.
     pub(crate) site: Option<uuid::Uuid>,
     /// Cancels the call that is in progress.
     end: Option<Box<dyn FnOnce() + Send>>,
@@ -71,6 +71,21 @@ pub struct ConnectionStatus {
 impl Vms {
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connection(&self, progress: &Progress) -> ConnectionFacts {
+        let Facts { origin, site, product, .. } = &self.client.facts;
+        ConnectionFacts {
+            site: site.id,
+            user_type: self.user_type,
+            // Every logon gets its token from the VMS's identity provider, which is an OAuth server.
+            is_oauth: Some(true),
+            is_encrypted: Some(origin.is_encrypted()),
+            product_version: site.version.clone(),
+            product_name: product.clone(),
+            policy: policy(progress.usage_data.as_ref()),
+            counts: progress.counts,
+        }
     }
 }
 
@@ -220,25 +235,20 @@ impl Session {
             progress.reported = Some(false);
             progress.clone()
         };
-        let Facts { origin, site, product, .. } = &vms.client.facts;
         let why = match &progress.usage_data {
             Some(UsageData::Unknown(why)) => why.as_str(),
             _ => "it was not read in time",
         };
-        let connection = ConnectionFacts {
-            site: site.id,
-            user_type: vms.user_type,
-            // Every logon gets its token from the VMS's identity provider, which is an OAuth server.
-            is_oauth: Some(true),
-            is_encrypted: Some(origin.is_encrypted()),
-            product_version: site.version.clone(),
-            product_name: product.clone(),
-            policy: policy(progress.usage_data.as_ref()),
-            counts: progress.counts,
-        };
-        let outcome = self.report(number, &connection, why);
+        let outcome = self.report(number, &vms.connection(&progress), why);
         vms.progress().reported = Some(matches!(outcome, Ok(Outcome::Recorded)));
         outcome
+    }
+
+    /// Returns what is known of the open connections that the library made, and since when they are open.
+    pub(crate) fn connection_facts(&self) -> Vec<(ConnectionFacts, Instant)> {
+        let state = self.state();
+        let made = state.connections.values().filter_map(|open| Some((open.vms.as_ref()?, open.since)));
+        made.map(|(vms, since)| (vms.connection(&vms.progress()), since)).collect()
     }
 
     pub fn connection(&self, number: u64) -> Result<ConnectionStatus> {

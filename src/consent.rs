@@ -160,6 +160,34 @@ impl Consent {
         Decisions { telemetry, log: decide_log(&self.environment, &file) }
     }
 
+    /// Returns what each layer says, by its name: the one that cannot be overridden first.
+    pub fn layers(&self) -> Vec<(&'static str, String)> {
+        const NOT_SET: &str = "not set";
+        let word = |on: bool| if on { "on" } else { "off" }.to_owned();
+        let file = settings::read(&self.settings);
+        let of_file = |by_policy: bool| match &file {
+            Ok(Settings { telemetry: Some(on), by_policy: by, .. }) if *by == by_policy => word(*on),
+            Ok(_) => NOT_SET.to_owned(),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        let machine = match platform::machine_policy() {
+            Ok(MachinePolicy::Silent) => NOT_SET.to_owned(),
+            Ok(MachinePolicy::OptOut) => word(false),
+            Ok(MachinePolicy::Unclear) => "off, as it is neither true nor false".to_owned(),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        let process = if self.state().opted_out.is_some() { "off" } else { NOT_SET };
+        vec![
+            ("MachinePolicy", machine),
+            ("Process", process.to_owned()),
+            ("Environment", self.environment.telemetry().map_or(NOT_SET.to_owned(), |(on, _)| word(on))),
+            ("DO_NOT_TRACK", if self.environment.do_not_track() { word(false) } else { NOT_SET.to_owned() }),
+            ("VmsPolicy", of_file(true)),
+            ("SettingsFile", of_file(false)),
+            ("Default", word(true)),
+        ]
+    }
+
     pub fn verdict(&self) -> Verdict {
         self.decide().telemetry.verdict
     }

@@ -20,7 +20,8 @@ use crate::error::{Error, Result};
 use crate::files::{self, LockMode};
 use crate::gate::NoConsent;
 use crate::paths::Paths;
-use crate::response::{BatchOutcome, Outcome, judge};
+use crate::receipts::{self, Receipts};
+use crate::response::{BatchOutcome, Outcome, Response, judge};
 use crate::spool::{self, Entry, Spool};
 use crate::transport::{NoResponse, PostEvents};
 
@@ -72,6 +73,7 @@ pub struct Delivery {
     pub spool: Spool,
     pub destination: Destination,
     pub consent: Arc<Consent>,
+    pub receipts: Receipts,
     /// The folder of all destinations.
     all: PathBuf,
 }
@@ -80,7 +82,8 @@ impl Delivery {
     /// Touches no disk.
     pub fn new(paths: &Paths, consent: Arc<Consent>, destination: Destination) -> Self {
         let all = paths.spool();
-        Self { spool: Spool::new(all.join(destination.fingerprint())), destination, consent, all }
+        let (spool, receipts) = (Spool::new(all.join(destination.fingerprint())), Receipts::new(paths.sent()));
+        Self { spool, destination, consent, receipts, all }
     }
 
     fn retry_file(&self) -> PathBuf {
@@ -97,9 +100,9 @@ impl Delivery {
         files::write(&self.retry_file(), &serde_json::to_vec(state).unwrap_or_default())
     }
 
-    /// Deletes the pending events of all destinations.
+    /// Deletes the pending events of all destinations, and then the receipts.
     pub fn purge(&self) -> Result<()> {
-        spool::purge(&self.all)
+        spool::purge(&self.all).and(self.receipts.clear())
     }
 
     /// Sends all pending events, batch after batch, until none is left, a request fails or telemetry is off. `clock` is read anew
@@ -143,6 +146,7 @@ impl Delivery {
             }
             let response = transport.post(body.as_bytes());
             let now = clock();
+            let mut lost = None;
             let judged = match response {
                 Err(NoResponse::NoConsent(closed)) => {
                     // Nothing was sent, so the attempt does not count. If that cannot be stored, it costs a back-off.
@@ -153,7 +157,12 @@ impl Delivery {
                     }
                 }
                 Err(NoResponse::Failed(reason)) => BatchOutcome::failed(batch.len(), reason),
-                Ok(response) => judge(&response, batch.len(), now),
+                Ok(response) => {
+                    let judged = judge(&response, batch.len(), now);
+                    let receipt = self.receipt(&response, &judged.outcomes, &body, now);
+                    lost = self.keep(&receipt, &batch, now).is_err().then_some(receipt);
+                    judged
+                }
             };
             if is_too_large(&judged) {
                 // Nothing was accepted: try half of it.
@@ -168,6 +177,10 @@ impl Delivery {
                 fitted = fitted.max(batch.len());
             }
             let judged = self.clean_up(&batch, judged);
+            if let Some(receipt) = lost {
+                // What was deleted has made room on a full disk. Without a receipt the delivery is the same.
+                let _ = self.receipts.keep(&receipt, now);
+            }
             self.save(&state.after(judged, now))?;
         }
     }
@@ -223,6 +236,21 @@ impl Delivery {
             batch.push(entry);
         }
         Ok((batch, body))
+    }
+
+    fn receipt(&self, response: &Response, outcomes: &[Outcome], body: &str, now: DateTime<Utc>) -> String {
+        let to = if response.from.is_empty() { self.destination.endpoint.as_str() } else { &response.from };
+        receipts::text(to, response.status, outcomes, body, now)
+    }
+
+    /// Keeps a receipt, unless the events were deleted meanwhile: the user opted out, or wants to be forgotten.
+    fn keep(&self, receipt: &str, batch: &[Entry], now: DateTime<Utc>) -> Result<()> {
+        let is_any_left = || batch.iter().any(|entry| self.spool.path(entry).exists());
+        if !is_any_left() {
+            return Ok(());
+        }
+        let kept = self.receipts.keep(receipt, now)?;
+        if is_any_left() { Ok(()) } else { self.receipts.remove(&kept) }
     }
 
     /// Deletes what was accepted or refused for good. What cannot be deleted causes a back-off: it would be sent again.

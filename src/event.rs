@@ -6,6 +6,7 @@
 #![expect(non_snake_case, reason = "the members have the names of the wire")]
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -172,6 +173,13 @@ pub struct Name(String);
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Seconds(f64);
+
+impl Seconds {
+    /// To the millisecond.
+    pub fn of(duration: Duration) -> Self {
+        Self(duration.as_millis() as f64 / 1000.0)
+    }
+}
 
 /// The error of a value that has no place in the list. It does not repeat the value.
 const UNFIT: &str = "a value that is not collected";

@@ -191,6 +191,11 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
             VMS_TEXT_TELEMETRY_REASON => session.decisions().telemetry.reason,
             VMS_TEXT_LOG_REASON => session.decisions().log.reason,
             VMS_TEXT_LAST_FAILURE => session.failure().unwrap_or_default(),
+            VMS_TEXT_USER_ID => session.user().map(|id| id.to_string()).unwrap_or_default(),
+            VMS_TEXT_LAYERS => {
+                let lines = session.layers().into_iter().map(|(layer, value)| format!("{layer}={value}\n"));
+                lines.collect()
+            }
             VMS_TEXT_CONNECTION_STRING => session.destination().map(|to| to.connection_string()).unwrap_or_default(),
             VMS_TEXT_CONNECTION_REASON => session.unreported().unwrap_or_default(),
             VMS_TEXT_DELIVERY_FAILURE => session.retry_state().last_failure.unwrap_or_default(),
@@ -203,6 +208,40 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
         // SAFETY: as the caller promised.
         unsafe { give(&text, buffer, capacity, length) }
     })
+}
+
+/// Writes the index-th event of VMS_EVENT_*, from 0 on, as get_text writes. VMS_ERROR_ARGUMENT: there are fewer. Works
+/// whether or not telemetry is on. Does not wait for the network or for another process.
+///
+/// # Safety
+/// As for get_text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn get_event(
+    which: u32,
+    index: u32,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> i32 {
+    guard(|| {
+        let session = session()?;
+        let event = match which {
+            VMS_EVENT_PENDING => session.pending_event(index as usize)?,
+            VMS_EVENT_RECEIPT => session.receipt(index as usize)?,
+            VMS_EVENT_PREVIEW => session.preview(index as usize)?,
+            _ => return Err(Error::argument("which", "it is none of VMS_EVENT_*")),
+        };
+        let event = event.ok_or_else(|| Error::argument("index", "there is no such event"))?;
+        // SAFETY: as the caller promised.
+        unsafe { give(&event, buffer, capacity, length) }
+    })
+}
+
+/// Deletes what is stored of telemetry: a sum of VMS_CLEAR_*. The settings stay. It is in effect when this returns. Waits at
+/// most 2 seconds for another process.
+#[unsafe(no_mangle)]
+pub extern "C" fn clear_data(what: u32) -> i32 {
+    guard(|| session()?.clear(clear(what)?).map(|()| VMS_OK))
 }
 
 /// Writes the message of the last call of this thread that returned an error or VMS_WARNING, as get_text writes. The

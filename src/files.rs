@@ -187,6 +187,22 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Deletes those of a folder's files whose names are `ours`. A folder that is not there is no failure.
+///
+/// # Errors
+/// [`Error::File`]: the first failure, after the rest was deleted.
+pub fn clear(folder: &Path, ours: impl Fn(&str) -> bool) -> Result<()> {
+    let names = match platform::file_names(folder) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        other => other.map_err(Error::file("list", folder))?,
+    };
+    let mut outcome = Ok(());
+    for name in names.iter().filter(|name| ours(name)) {
+        outcome = outcome.and(remove(&folder.join(name)));
+    }
+    outcome
+}
+
 /// Returns a temporary name for a file, in its folder.
 pub fn temporary_name(path: &Path) -> PathBuf {
     let [prefix, suffix] = TEMPORARY;

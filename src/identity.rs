@@ -39,6 +39,26 @@ pub fn read_or_create(file: &Path) -> Result<Uuid> {
     Err(Error::file("create", file)(io::Error::other("something else is in its place")))
 }
 
+/// Returns the id in `file`. `None`: there is none, or it cannot be read.
+pub fn stored(file: &Path) -> Option<Uuid> {
+    match read(file) {
+        Ok(Content::Id(id)) => Some(id),
+        _ => None,
+    }
+}
+
+/// Deletes all ids in a folder, and what writing one left.
+///
+/// # Errors
+/// [`Error::File`]: the first failure, after the rest was deleted.
+pub fn clear(folder: &Path) -> Result<()> {
+    let is_site = |name: &str| {
+        let id = name.strip_prefix("site-").and_then(|rest| rest.strip_suffix(".uuid"));
+        id.is_some_and(|id| Uuid::try_parse(id).is_ok())
+    };
+    files::clear(folder, |name| name == "telemetry.uuid" || is_site(name) || files::is_temporary(name))
+}
+
 enum Content {
     Id(Uuid),
     Absent,

@@ -21,7 +21,7 @@
 //!  delivery ── envelope ── gzip ── POST ────────────────────── transport    one request with its redirections
 //!    │                       └ consent? ────────────────────── gate         below TLS: no byte without it
 //!    ▼
-//!  response ── what the response means for each item
+//!  response ── what the response means for each item ───────── receipts     what was sent, for the user to see
 //! ```
 //! Other modules:
 //! - [`destination`] (the connection string) and [`proxy`]: where events go;
@@ -69,6 +69,7 @@ pub mod log;
 pub mod paths;
 pub mod platform;
 pub mod proxy;
+pub mod receipts;
 pub mod response;
 pub mod sender;
 pub mod session;

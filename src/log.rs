@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::platform;
+use crate::{files, platform};
 
 /// Appends an event to the log of its day.
 ///
@@ -31,6 +31,17 @@ pub fn append(folder: &Path, event: &Event, key: Uuid) -> Result<()> {
     }
     let mut log = platform::open_own_log(&file).map_err(Error::file("open", &file))?;
     log.write_all(text.as_bytes()).map_err(Error::file("write to", &file))
+}
+
+/// Deletes the logs of all days. A log of another user, which cannot be deleted, stays.
+///
+/// # Errors
+/// [`Error::File`]: the first failure, after the rest was deleted.
+pub fn clear(folder: &Path) -> Result<()> {
+    files::clear(folder, |name| {
+        let day = name.strip_prefix("MilestonePSTools").and_then(|rest| rest.strip_suffix(".log"));
+        day.is_some_and(|day| day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 fn file(folder: &Path, time: DateTime<Local>) -> PathBuf {

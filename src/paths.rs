@@ -61,6 +61,11 @@ impl Paths {
         self.folder.join("spool")
     }
 
+    /// The folder of receipts.
+    pub fn sent(&self) -> PathBuf {
+        self.folder.join("sent")
+    }
+
     pub fn log_folder(&self) -> &Path {
         &self.log_folder
     }

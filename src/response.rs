@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest wait that the service can ask for: a choice, so that a broken header does not end delivery for ever.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
@@ -18,10 +18,13 @@ pub struct Response {
     pub location: Option<String>,
     /// Of bounded size.
     pub body: Vec<u8>,
+    /// The URL that sent it.
+    pub from: String,
 }
 
 /// What becomes of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Outcome {
     Accepted,
     /// It is sent again later.
@@ -135,7 +138,12 @@ mod tests {
     use super::*;
 
     fn response(status: u16, body: &str, retry_after: Option<&str>) -> Response {
-        Response { status, body: body.as_bytes().to_vec(), retry_after: retry_after.map(str::to_owned), location: None }
+        Response {
+            status,
+            body: body.as_bytes().to_vec(),
+            retry_after: retry_after.map(str::to_owned),
+            ..Response::default()
+        }
     }
 
     const TABLE: [(u16, Outcome); 22] = [

@@ -11,23 +11,26 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
 
 use chrono::Utc;
 use uuid::Uuid;
 
 use crate::connections::Open;
-use crate::consent::{Consent, Decision, Decisions, Verdict};
+use crate::consent::{Consent, Decision, Decisions, LOCK_TIMEOUT, Verdict};
 use crate::delivery::{Delivery, RetryState};
 use crate::destination::{BUILT_IN, Destination};
+use crate::envelope::envelope;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::event::{CloseVmsSession, Event, Fields, NewSession, NewVmsSession, UserType, Version};
+use crate::event::{CloseVmsSession, Event, Fields, NewSession, NewVmsSession, Seconds, UserType, Version};
+use crate::files::LockMode;
 use crate::paths::Paths;
 use crate::proxy::ProxyChoice;
 use crate::sender::Sender;
 use crate::spool::{EVENT_LIMIT, Entry};
 use crate::vms::Counts;
-use crate::{identity, log, platform};
+use crate::{files, identity, log, platform, spool};
 
 /// What the host program passes about itself.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +111,6 @@ pub struct Change {
 }
 
 pub struct Session {
-    id: Uuid,
     facts: HostFacts,
     environment: Environment,
     work: std::result::Result<Work, String>,
@@ -122,17 +124,54 @@ struct Work {
     sender: Sender,
 }
 
-#[derive(Default)]
 pub(crate) struct State {
+    /// The random id of the session.
+    id: Uuid,
     new_session: SessionStart,
     /// The ids that were read so far, by their files.
     ids: BTreeMap<PathBuf, Uuid>,
+    /// When the id of the user was read. `None`: not yet, or it cannot be stored.
+    user_read: Option<SystemTime>,
     pub(crate) connections: BTreeMap<u64, Open>,
     pub(crate) last_connection: u64,
     failure: Option<String>,
     unreported: Option<String>,
     /// The events of this session that may still be pending, the oldest first.
     recorded: VecDeque<Entry>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            new_session: SessionStart::default(),
+            ids: BTreeMap::new(),
+            user_read: None,
+            connections: BTreeMap::new(),
+            last_connection: 0,
+            failure: None,
+            unreported: None,
+            recorded: VecDeque::new(),
+        }
+    }
+}
+
+/// The random ids in an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ids {
+    user: Uuid,
+    session: Uuid,
+}
+
+/// What is deleted on request (T5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clear {
+    /// The ids of the user and of the sites, and all below, as it has them.
+    pub ids: bool,
+    pub pending: bool,
+    /// The receipts.
+    pub sent: bool,
+    pub log: bool,
 }
 
 /// Whether `NewSession` was recorded.
@@ -165,7 +204,7 @@ impl Session {
             let sender = Sender::new(Delivery::new(&paths, consent.clone(), destination), proxy);
             Work { paths, consent, sender }
         });
-        Ok(Self { id: Uuid::new_v4(), facts, environment, work, state: Mutex::default() })
+        Ok(Self { facts, environment, work, state: Mutex::default() })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -196,7 +235,7 @@ impl Session {
             state.new_session = SessionStart::InProgress;
         }
         let recorded = match work.consent.verdict() {
-            Verdict::On => self.record(&self.new_session(work)),
+            Verdict::On => self.record(work, &|ids| self.new_session(ids)),
             verdict => Ok((Outcome::of(verdict), None)),
         };
         self.state().new_session = match &recorded {
@@ -206,18 +245,18 @@ impl Session {
         recorded.map(|(outcome, _)| outcome)
     }
 
-    fn new_session(&self, work: &Work) -> Event {
+    fn new_session(&self, ids: Ids) -> Fields {
         let system = self.facts.os_description.clone().or_else(platform::os_description);
         let fits = |text: String| text.try_into().ok();
-        self.event(Fields::NewSession(NewSession {
-            uuid: self.lasting_id(work.paths.user_id()),
-            SessionId: self.id,
+        Fields::NewSession(NewSession {
+            uuid: ids.user,
+            SessionId: ids.session,
             AssemblyVersion: self.version(),
             OSDescription: system.and_then(fits),
             FrameworkDescription: self.facts.framework_description.clone().and_then(fits),
             ProcessorCount: platform::processor_count(),
             PrivateBytes: platform::private_bytes(),
-        }))
+        })
     }
 
     fn version(&self) -> Option<Version> {
@@ -228,23 +267,72 @@ impl Session {
         Event { time: Utc::now(), version: self.version(), fields }
     }
 
-    /// Returns the id in a file, which is read once. If an id cannot be stored, a random one is used for this session only (I5).
-    fn lasting_id(&self, file: PathBuf) -> Uuid {
+    /// Returns the id in a file, which is read once, and whether it is stored. If it cannot be stored, a random one is used for
+    /// this session only (I5).
+    fn lasting_id(&self, file: PathBuf) -> (Uuid, bool) {
         if let Some(id) = self.state().ids.get(&file) {
-            return *id;
+            return (*id, true);
         }
-        let id = identity::read_or_create(&file).unwrap_or_else(|error| {
+        let read = identity::read_or_create(&file);
+        let is_stored = read.is_ok();
+        let id = read.unwrap_or_else(|error| {
             self.state().failure = Some(without_site(error).to_string());
             Uuid::new_v4()
         });
         // Another thread may have read it first; both must use the same.
-        *self.state().ids.entry(file).or_insert(id)
+        (*self.state().ids.entry(file).or_insert(id), is_stored)
     }
 
-    fn record(&self, event: &Event) -> Result<(Outcome, Option<Entry>)> {
-        let Work { paths, consent, sender } = self.work()?;
+    fn site_id(&self, paths: &Paths, actual: Uuid) -> Uuid {
+        self.lasting_id(paths.site_id(actual)).0
+    }
+
+    fn ids(&self, paths: &Paths) -> Ids {
+        let is_read = self.state().ids.contains_key(&paths.user_id());
+        let (user, is_stored) = self.lasting_id(paths.user_id());
+        let mut state = self.state();
+        if !is_read && is_stored {
+            state.user_read = Some(SystemTime::now());
+        }
+        Ids { user, session: state.id }
+    }
+
+    /// Returns whether a process cleared the ids since they were read. Then all are new, that of the session as well: with the old
+    /// one, events before and after could be linked (T5).
+    fn were_ids_cleared(&self, paths: &Paths) -> bool {
+        let Some(read) = self.state().user_read else { return false };
+        let modified = std::fs::metadata(paths.user_id()).and_then(|file| file.modified());
+        let is_same = match modified {
+            Ok(modified) => modified <= read,
+            Err(error) => !files::is_absent(&error),
+        };
+        if !is_same {
+            self.forget_ids();
+        }
+        !is_same
+    }
+
+    fn forget_ids(&self) {
+        let mut state = self.state();
+        (state.id, state.user_read) = (Uuid::new_v4(), None);
+        state.ids.clear();
+    }
+
+    /// Stores an event with the ids of this moment.
+    fn record(&self, work: &Work, fields: &dyn Fn(Ids) -> Fields) -> Result<(Outcome, Option<Entry>)> {
+        let Work { paths, consent, sender } = work;
         let delivery = sender.delivery();
-        let stored = delivery.spool.put(event);
+        let mut tries = 0..3;
+        let (event, stored) = loop {
+            let ids = self.ids(paths);
+            let event = self.event(fields(ids));
+            let stored = delivery.spool.put(&event);
+            if tries.next().is_none() || !self.were_ids_cleared(paths) {
+                break (event, stored);
+            }
+            // Another process has just cleared them, maybe before this event was stored.
+            stored.and_then(|entry| delivery.spool.remove(&entry))?;
+        };
         let decisions = consent.decide();
         if decisions.telemetry.verdict == Verdict::Off {
             // The user has just opted out, and the opt-out may have deleted pending events before this one was stored.
@@ -253,7 +341,7 @@ impl Session {
         }
         if stored.is_ok() && decisions.log.is_on() {
             // A log that cannot be written does not fail the call (L3).
-            let _ = self.note_error(log::append(paths.log_folder(), event, delivery.destination.key));
+            let _ = self.note_error(log::append(paths.log_folder(), &event, delivery.destination.key));
         }
         if let Ok(entry) = &stored {
             let mut state = self.state();
@@ -287,9 +375,10 @@ impl Session {
     /// Records the `NewVmsSession` of an open connection. `why` is why its usage data option is unknown, if it is.
     pub(crate) fn report(&self, number: u64, connection: &ConnectionFacts, why: &str) -> Result<Outcome> {
         // Without a folder telemetry is off. That is no error of a connection (S3), and the status has the reason.
-        let Ok(Work { paths, consent, sender }) = &self.work else {
+        let Ok(work) = &self.work else {
             return Ok(Outcome::Off);
         };
+        let Work { paths, consent, sender } = work;
         self.state().unreported = None;
         let verdict = consent.verdict();
         if connection.policy == UsageDataPolicy::Off && verdict != Verdict::Off {
@@ -307,14 +396,22 @@ impl Session {
         }
         // The session may have begun while telemetry was off, and another process may have turned it on since.
         let _ = self.try_record_session_start();
-        let site = self.lasting_id(paths.site_id(connection.site));
+        let fields = |ids| self.new_vms_session(ids, self.site_id(paths, connection.site), connection);
+        let (outcome, _) = self.record(work, &fields)?;
+        if let (Outcome::Recorded, Some(open)) = (outcome, self.state().connections.get_mut(&number)) {
+            open.site = Some(connection.site);
+        }
+        Ok(outcome)
+    }
+
+    fn new_vms_session(&self, ids: Ids, site: Uuid, connection: &ConnectionFacts) -> Fields {
         let counts = connection.counts;
-        let fields = NewVmsSession {
-            uuid: self.lasting_id(paths.user_id()),
+        Fields::NewVmsSession(NewVmsSession {
+            uuid: ids.user,
             UserType: connection.user_type,
             IsOAuthConnection: connection.is_oauth.map(Into::into),
             EncryptionEnabled: connection.is_encrypted.map(Into::into),
-            SessionId: self.id,
+            SessionId: ids.session,
             ProductVersion: connection.product_version.clone().and_then(|text| text.try_into().ok()),
             ProductName: connection.product_name.clone().and_then(|text| text.try_into().ok()),
             AssemblyVersion: self.version(),
@@ -328,12 +425,7 @@ impl Session {
             MetadataCount: counts.metadata,
             InputCount: counts.inputs,
             OutputCount: counts.outputs,
-        };
-        let (outcome, _) = self.record(&self.event(Fields::NewVmsSession(fields)))?;
-        if let (Outcome::Recorded, Some(open)) = (outcome, self.state().connections.get_mut(&number)) {
-            open.site = Some(site);
-        }
-        Ok(outcome)
+        })
     }
 
     /// Opts the user out because the VMS does. If that cannot be stored now, the background thread stores it later.
@@ -355,15 +447,16 @@ impl Session {
         if verdict != Verdict::On {
             return Ok(Outcome::of(verdict));
         }
-        let seconds = open.since.elapsed().as_millis() as f64 / 1000.0;
-        let fields = CloseVmsSession {
-            uuid: self.lasting_id(work.paths.user_id()),
-            SessionId: self.id,
-            SiteId: site,
-            ConnectionDuration: seconds.try_into().map_err(|_| Error::Unusable("the clock is broken".to_owned()))?,
-            PrivateBytes: platform::private_bytes(),
+        let fields = |ids: Ids| {
+            Fields::CloseVmsSession(CloseVmsSession {
+                uuid: ids.user,
+                SessionId: ids.session,
+                SiteId: self.site_id(&work.paths, site),
+                ConnectionDuration: Seconds::of(open.since.elapsed()),
+                PrivateBytes: platform::private_bytes(),
+            })
         };
-        self.record(&self.event(Fields::CloseVmsSession(fields))).map(|(outcome, _)| outcome)
+        self.record(work, &fields).map(|(outcome, _)| outcome)
     }
 
     /// Changes the configuration. A choice is in effect when this returns (C3, C4). Returns a warning for the user.
@@ -515,7 +608,91 @@ impl Session {
     }
 
     pub fn id(&self) -> Uuid {
-        self.id
+        self.state().id
+    }
+
+    /// Returns what each layer of consent says, by its name.
+    pub fn layers(&self) -> Vec<(&'static str, String)> {
+        self.work.as_ref().map(|work| work.consent.layers()).unwrap_or_default()
+    }
+
+    /// Returns the stored id of the user. `None`: there is none, or it cannot be read. Creates none.
+    pub fn user(&self) -> Option<Uuid> {
+        identity::stored(&self.work.as_ref().ok()?.paths.user_id())
+    }
+
+    /// Deletes what the caller names (T5). The choices in the settings file stay. Ids are new from then on, in every process of
+    /// the user, and so is the id of the session.
+    ///
+    /// # Errors
+    /// [`Error::File`]: the first failure, after the rest was deleted.
+    pub fn clear(&self, what: Clear) -> Result<()> {
+        let Work { paths, sender, .. } = self.work()?;
+        let delivery = sender.delivery();
+        // No request begins meanwhile. A process that hangs keeps nobody from being forgotten.
+        let _lock = files::lock(&paths.settings_lock(), LockMode::Exclusive, Instant::now() + LOCK_TIMEOUT);
+        let mut outcome = Ok(());
+        if what.ids {
+            outcome = outcome.and(identity::clear(paths.folder()));
+            self.forget_ids();
+        }
+        if what.ids || what.pending {
+            let spool = &delivery.spool;
+            let mut state = self.state();
+            // It is recorded again with the next connection.
+            if matches!(&state.new_session, SessionStart::Recorded(entry) if spool.path(entry).exists()) {
+                state.new_session = SessionStart::NotRecorded;
+            }
+            state.recorded.clear();
+            drop(state);
+            outcome = outcome.and(spool::purge(&paths.spool()));
+        }
+        if what.ids || what.sent {
+            outcome = outcome.and(delivery.receipts.clear());
+        }
+        if what.ids || what.log {
+            outcome = outcome.and(log::clear(paths.log_folder()));
+        }
+        outcome
+    }
+
+    /// Returns the envelope of the `index`th pending event, the oldest first, as it would be sent now. `None`: there are fewer.
+    pub fn pending_event(&self, index: usize) -> Result<Option<String>> {
+        let delivery = self.work()?.sender.delivery();
+        let now = Utc::now();
+        let readable = |entry| delivery.spool.read(&entry, now).ok().flatten();
+        let event = delivery.spool.entries()?.into_iter().filter_map(readable).nth(index);
+        Ok(event.map(|event| envelope(&event, delivery.destination.key, now).to_string()))
+    }
+
+    /// Returns the `index`th receipt, the newest first. `None`: there are fewer.
+    pub fn receipt(&self, index: usize) -> Result<Option<String>> {
+        self.work()?.sender.delivery().receipts.nth(index)
+    }
+
+    /// Returns the envelope of the `index`th event that this session would record, whether or not telemetry is on: of the
+    /// session, and of each open connection that the library made. Touches neither disk nor network, so ids that this session
+    /// has not read are zero. `None`: there are fewer.
+    pub fn preview(&self, index: usize) -> Result<Option<String>> {
+        let key = self.work()?.sender.delivery().destination.key;
+        let ids = {
+            let state = self.state();
+            let user = self.paths().and_then(|paths| state.ids.get(&paths.user_id()));
+            Ids { user: user.copied().unwrap_or_default(), session: state.id }
+        };
+        let mut fields = vec![self.new_session(ids)];
+        for (connection, since) in self.connection_facts() {
+            fields.push(self.new_vms_session(ids, Uuid::nil(), &connection));
+            fields.push(Fields::CloseVmsSession(CloseVmsSession {
+                uuid: ids.user,
+                SessionId: ids.session,
+                SiteId: Uuid::nil(),
+                ConnectionDuration: Seconds::of(since.elapsed()),
+                PrivateBytes: platform::private_bytes(),
+            }));
+        }
+        let event = fields.into_iter().nth(index).map(|fields| self.event(fields));
+        Ok(event.map(|event| envelope(&event, key, Utc::now()).to_string()))
     }
 }
 

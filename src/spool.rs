@@ -56,14 +56,17 @@ pub const RETRY_STATE: &str = "retry.json";
 /// The end of a name: the format of the content.
 const FORMAT: &str = ".v1.json";
 
-/// The pending events of one destination.
+/// A folder of dated files with limits of number, bytes and age, such as the pending events of one destination.
 #[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
+    /// Most files.
+    limit: usize,
+    makes_room_every: u32,
     stored: AtomicU32,
 }
 
-/// A pending event, as its file's name describes it.
+/// A file, such as a pending event, as its name describes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     name: String,
@@ -101,9 +104,14 @@ impl Entry {
 }
 
 impl Spool {
-    /// Touches no disk.
+    /// For the pending events of a destination. Touches no disk.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, stored: AtomicU32::new(0) }
+        Self { folder, limit: EVENT_LIMIT, makes_room_every: MAKES_ROOM_EVERY, stored: AtomicU32::new(0) }
+    }
+
+    /// For other files, of which there are never more than `limit`. Touches no disk.
+    pub fn of_at_most(limit: usize, folder: PathBuf) -> Self {
+        Self { limit, makes_room_every: 1, ..Self::new(folder) }
     }
 
     pub fn folder(&self) -> &Path {
@@ -123,12 +131,33 @@ impl Spool {
         if content.len() > EVENT_BYTES {
             return Err(Error::file("write", &self.folder)(std::io::Error::other("an event is too large")));
         }
-        let entry = Entry::new(event.time.timestamp_micros().max(0), content.len() as u64);
-        if self.stored.fetch_add(1, Ordering::Relaxed).is_multiple_of(MAKES_ROOM_EVERY) {
-            self.make_room(1, entry.bytes, event.time)?;
+        self.store(&content, event.time)
+    }
+
+    /// Stores a file, and makes room for it.
+    pub fn store(&self, content: &[u8], time: DateTime<Utc>) -> Result<Entry> {
+        let entry = Entry::new(time.timestamp_micros().max(0), content.len() as u64);
+        if self.stored.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.makes_room_every) {
+            self.make_room(1, entry.bytes, time)?;
         }
-        files::create(&self.path(&entry), &content)?;
+        files::create(&self.path(&entry), content)?;
         Ok(entry)
+    }
+
+    /// Returns the content of a file. `None`: it is gone, or not whole.
+    pub fn content(&self, entry: &Entry) -> Result<Option<Vec<u8>>> {
+        let content = files::read(&self.path(entry), entry.bytes)?;
+        Ok(content.filter(|content| content.len() as u64 == entry.bytes))
+    }
+
+    /// Deletes all files, in all formats, and what writing one left.
+    ///
+    /// # Errors
+    /// [`Error::File`]: the first failure, after the rest was deleted.
+    pub fn clear(&self) -> Result<()> {
+        files::clear(&self.folder, |name| {
+            files::is_temporary(name) || name == RETRY_STATE || Entry::parse(name.to_owned()).is_some()
+        })
     }
 
     /// Deletes the oldest events until there is room for some more, and those that waited too long.
@@ -141,7 +170,7 @@ impl Spool {
         let mut total = all.iter().map(|entry| entry.bytes).fold(bytes, u64::saturating_add);
         let mut outcome = Ok(());
         for oldest in all.iter().filter(|entry| entry.is_known) {
-            let has_room = count <= EVENT_LIMIT && total <= BYTE_LIMIT;
+            let has_room = count <= self.limit && total <= BYTE_LIMIT;
             if has_room && !oldest.is_older(AGE_LIMIT, now) {
                 return Ok(());
             }
@@ -154,7 +183,7 @@ impl Spool {
                 Err(error) => outcome = Err(error),
             }
         }
-        if count <= EVENT_LIMIT && total <= BYTE_LIMIT { Ok(()) } else { outcome }
+        if count <= self.limit && total <= BYTE_LIMIT { Ok(()) } else { outcome }
     }
 
     /// Lists the pending events that this version can read, oldest first.
@@ -225,12 +254,7 @@ fn destinations(spool: &Path) -> Vec<PathBuf> {
 pub fn purge(spool: &Path) -> Result<()> {
     let mut outcome = Ok(());
     for folder in destinations(spool) {
-        for name in names(&folder)? {
-            let path = folder.join(&name);
-            if files::is_temporary(&name) || name == RETRY_STATE || Entry::parse(name).is_some() {
-                outcome = outcome.and(files::remove(&path));
-            }
-        }
+        outcome = outcome.and(Spool::new(folder).clear());
     }
     outcome
 }

@@ -91,7 +91,7 @@ impl Https {
         let body = response.body_mut().with_config().limit(limit).read_to_vec();
         // Only a partial response says more than its status.
         let body = if status == 206 { body? } else { Vec::new() };
-        Ok(Response { status, retry_after, location, body })
+        Ok(Response { status, retry_after, location, body, from: to.to_string() })
     }
 }
 

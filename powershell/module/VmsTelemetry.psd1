@@ -10,7 +10,7 @@
     DotNetFrameworkVersion = '4.7.2'
     CompatiblePSEditions   = @('Desktop', 'Core')
     FunctionsToExport      = @()
-    CmdletsToExport        = @('Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Set-VmsModuleConfig')
+    CmdletsToExport        = @('Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig')
     VariablesToExport      = @()
     AliasesToExport        = @()
     PrivateData            = @{

@@ -1,13 +1,13 @@
 # The commands as PowerShell shows them, with telemetry off: clauses P1, P2 and P4.
 BeforeDiscovery {
-    $commands = 'Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Set-VmsModuleConfig'
+    $commands = 'Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig'
 }
 
 Describe 'Commands' {
     BeforeAll {
         . (Join-Path $PSScriptRoot 'Place.ps1')
         New-Place @{ DO_NOT_TRACK = '1' }
-        $commands = 'Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Set-VmsModuleConfig'
+        $commands = 'Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig'
         $said = @(Import-Module VmsTelemetry *>&1)
     }
 
@@ -16,7 +16,7 @@ Describe 'Commands' {
         Remove-Place
     }
 
-    It 'P2 S3 the import says nothing, and the module exports five commands with approved verbs' {
+    It 'P2 S3 the import says nothing, and the module exports seven commands with approved verbs' {
         $said | Should -BeNullOrEmpty
         @((Get-Module VmsTelemetry).ExportedCommands.Keys | Sort-Object) | Should -Be $commands
     }
@@ -33,6 +33,8 @@ Describe 'Commands' {
         @{ Command = 'Connect-Vms'; Changes = $true; Sets = @('ConnectionProfile:',
             'CurrentUser: ServerAddress', 'WindowsUser: ServerAddress Credential',
             'BasicUser: ServerAddress Credential BasicUser', 'AccessToken: ServerAddress AccessToken') }
+        @{ Command = 'Clear-VmsTelemetryData'; Changes = $true; Sets = @('__AllParameterSets:') }
+        @{ Command = 'Get-VmsTelemetryEvent'; Changes = $false; Sets = @('Stored:', 'Preview: Preview') }
         @{ Command = 'Disconnect-Vms'; Changes = $true; Sets = @('__AllParameterSets:') }
         @{ Command = 'Get-VmsConnection'; Changes = $false; Sets = @('__AllParameterSets:') }
         @{ Command = 'Get-VmsModuleConfig'; Changes = $false; Sets = @('__AllParameterSets:') }

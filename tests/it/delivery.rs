@@ -567,7 +567,8 @@ fn d7_e7_destinations_do_not_wait_for_each_other_and_each_keeps_its_own_back_off
         assert_eq!((delivery.retry_state().failures, pending(delivery)), (1, 1));
     }
     assert_eq!(collector.requests(), 2);
-    for file in home.files() {
+    // Receipts say where they went (T1).
+    for file in home.files().into_iter().filter(|file| !file.contains("/sent/")) {
         let text = std::fs::read_to_string(home.path().join(&file)).unwrap();
         for secret in ["127.0.0.1", &right, &wrong] {
             assert!(!file.contains(secret) && !text.contains(secret), "{file}: {text}");

@@ -20,6 +20,7 @@ mod machine_policy;
 mod opt_outs;
 mod paths;
 mod processes;
+mod receipts;
 mod secrets;
 mod session;
 mod silence;

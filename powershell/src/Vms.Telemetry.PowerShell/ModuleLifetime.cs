@@ -12,7 +12,10 @@ namespace Vms.Telemetry.PowerShell;
 public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssemblyCleanup
 {
     private static readonly string[] s_commands =
-        ["Connect-Vms", "Disconnect-Vms", "Get-VmsConnection", "Get-VmsModuleConfig", "Set-VmsModuleConfig"];
+    [
+        "Clear-VmsTelemetryData", "Connect-Vms", "Disconnect-Vms", "Get-VmsConnection", "Get-VmsModuleConfig",
+        "Get-VmsTelemetryEvent", "Set-VmsModuleConfig",
+    ];
 
     /// <inheritdoc/>
     public void OnImport()

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 
 namespace Vms.Telemetry.PowerShell;
 
@@ -20,7 +21,10 @@ public sealed class VmsModuleConfig
         SettingsFile = config.SettingsFile;
         DataFolder = config.DataFolder;
         LogFolder = config.LogFolder;
+        Endpoint = Host(config.ConnectionString);
+        UserId = config.UserId;
         SessionId = config.SessionId;
+        Layers = config.Layers;
         PendingEvents = config.PendingEvents;
         LastSent = config.LastSent;
         LastDeliveryFailure = problem ?? config.LastDeliveryFailure;
@@ -67,6 +71,15 @@ public sealed class VmsModuleConfig
     /// <summary>Gets the folder of the telemetry log.</summary>
     public string LogFolder { get; } = "";
 
+    /// <summary>Gets the host that events go to. Empty if there is none.</summary>
+    public string Endpoint { get; } = "";
+
+    /// <summary>Gets what each layer says, the one that cannot be overridden first.</summary>
+    public IReadOnlyList<string> Layers { get; } = [];
+
+    /// <summary>Gets the random id of the user. All zero if there is none.</summary>
+    public Guid UserId { get; }
+
     /// <summary>Gets the random id of this session. All zero if there is none.</summary>
     public Guid SessionId { get; }
 
@@ -93,6 +106,15 @@ public sealed class VmsModuleConfig
 
     /// <summary>Gets the choice that makes the telemetry log as this object says.</summary>
     internal TelemetryChoice LogChoice => Choice(LogTelemetry, _read?.LogTelemetry, _read?.LogLayer);
+
+    private static string Host(string connectionString)
+    {
+        const string Endpoint = "IngestionEndpoint=";
+        var start = connectionString.IndexOf(Endpoint, StringComparison.Ordinal);
+        return start >= 0 && Uri.TryCreate(connectionString.Substring(start + Endpoint.Length), UriKind.Absolute, out var address)
+            ? address.Authority
+            : "";
+    }
 
     /// <summary>
     /// What was changed in the object is a choice of the user. What was not, becomes what it was when the object was read: a

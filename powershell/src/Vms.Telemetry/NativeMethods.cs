@@ -36,6 +36,8 @@ internal sealed unsafe class NativeMethods
     private readonly delegate* unmanaged[Cdecl]<NativeConfigChange*, int> _setConfig;
     private readonly delegate* unmanaged[Cdecl]<NativeConfig*, int> _getConfig;
     private readonly delegate* unmanaged[Cdecl]<uint, byte*, UIntPtr, UIntPtr*, int> _getText;
+    private readonly delegate* unmanaged[Cdecl]<uint, uint, byte*, UIntPtr, UIntPtr*, int> _getEvent;
+    private readonly delegate* unmanaged[Cdecl]<uint, int> _clearData;
     private readonly delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int> _lastError;
     private readonly delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int> _lastAdvice;
 
@@ -62,6 +64,9 @@ internal sealed unsafe class NativeMethods
         _getConfig = (delegate* unmanaged[Cdecl]<NativeConfig*, int>)Find(library, "get_config", ref problem);
         _getText =
             (delegate* unmanaged[Cdecl]<uint, byte*, UIntPtr, UIntPtr*, int>)Find(library, "get_text", ref problem);
+        _getEvent = (delegate* unmanaged[Cdecl]<uint, uint, byte*, UIntPtr, UIntPtr*, int>)
+            Find(library, "get_event", ref problem);
+        _clearData = (delegate* unmanaged[Cdecl]<uint, int>)Find(library, "clear_data", ref problem);
         _lastError =
             (delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int>)Find(library, "last_error", ref problem);
         _lastAdvice =
@@ -303,6 +308,21 @@ internal sealed unsafe class NativeMethods
 
     internal string GetText(NativeText which) =>
         Read((buffer, capacity, length) => _getText((uint)which, (byte*)buffer, capacity, (UIntPtr*)length));
+
+    /// <summary>Returns an event of VMS_EVENT_*. Null: there are fewer, or it cannot be read.</summary>
+    internal string? GetEvent(uint which, uint index)
+    {
+        var status = TelemetryStatus.Ok;
+        var text = Read((buffer, capacity, length) =>
+        {
+            var outcome = _getEvent(which, index, (byte*)buffer, capacity, (UIntPtr*)length);
+            status = (TelemetryStatus)outcome;
+            return outcome;
+        });
+        return status == TelemetryStatus.Ok ? text : null;
+    }
+
+    internal TelemetryStatus ClearData(TelemetryData what) => (TelemetryStatus)_clearData((uint)what);
 
     /// <summary>Returns the message of the last call of this thread that returned an error or a warning.</summary>
     internal string LastError() =>

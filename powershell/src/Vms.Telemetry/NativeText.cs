@@ -15,4 +15,6 @@ internal enum NativeText : uint
     LastSent = 10,
     ConnectionReason = 11,
     ConnectionString = 12,
+    UserId = 13,
+    Layers = 14,
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 
 namespace Vms.Telemetry;
 
@@ -41,6 +42,12 @@ public sealed class TelemetryConfig
 
     /// <summary>Gets the connection string in use. Empty if none can be used.</summary>
     public string ConnectionString { get; internal set; } = "";
+
+    /// <summary>Gets the random id of the user. All zero if there is none.</summary>
+    public Guid UserId { get; internal set; }
+
+    /// <summary>Gets what each layer says, the one that cannot be overridden first, such as <c>SettingsFile=off</c>.</summary>
+    public IReadOnlyList<string> Layers { get; internal set; } = [];
 
     /// <summary>Gets the random id of this session.</summary>
     public Guid SessionId { get; internal set; }

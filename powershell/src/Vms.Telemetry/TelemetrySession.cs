@@ -207,10 +207,37 @@ public sealed class TelemetrySession : IDisposable
             SessionId = Guid.TryParse(native.GetText(NativeText.SessionId), out var id) ? id : Guid.Empty,
             PendingEvents = config.PendingEvents,
             ConnectionString = native.GetText(NativeText.ConnectionString),
+            UserId = Guid.TryParse(native.GetText(NativeText.UserId), out var user) ? user : Guid.Empty,
+            Layers = native.GetText(NativeText.Layers).Split(['\n'], StringSplitOptions.RemoveEmptyEntries),
             LastSent = Moment(native.GetText(NativeText.LastSent)),
             LastDeliveryFailure = native.GetText(NativeText.DeliveryFailure),
             LastFailure = native.GetText(NativeText.LastFailure),
         };
+    }
+
+    /// <summary>
+    /// Reads the events that are pending, were sent or were refused, whether or not telemetry is on. Those of the same state are
+    /// in no certain order.
+    /// </summary>
+    /// <returns>The events. They are read one after the other.</returns>
+    /// <exception cref="TelemetryException">There is no session.</exception>
+    public IEnumerable<TelemetryEvent> GetEvents() => TelemetryEvent.All(Native());
+
+    /// <summary>
+    /// Makes the events that this session would record now, whether or not telemetry is on. Touches neither disk nor network, so ids
+    /// that the session has not read yet are zero.
+    /// </summary>
+    /// <returns>The events.</returns>
+    /// <exception cref="TelemetryException">There is no session.</exception>
+    public IEnumerable<TelemetryEvent> PreviewEvents() => TelemetryEvent.Preview(Native());
+
+    /// <summary>Deletes what telemetry keeps on this computer, for all processes of the user. The choices stay.</summary>
+    /// <param name="what">What to delete.</param>
+    /// <exception cref="TelemetryException">There is no session, or a file could not be deleted. The rest was deleted.</exception>
+    public void Clear(TelemetryData what)
+    {
+        var native = Native();
+        Check(native, native.ClearData(what));
     }
 
     /// <summary>

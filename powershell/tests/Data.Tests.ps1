@@ -1,0 +1,90 @@
+# What people can see of telemetry, and how they are forgotten: clauses T1, T2, T5 and T7. Each test builds on those before it.
+Describe 'Data' {
+    BeforeAll {
+        . (Join-Path $PSScriptRoot 'Place.ps1')
+        New-Place
+        $vms = Start-Vms
+        $reader = New-Credential 'reader'
+    }
+
+    AfterAll {
+        Remove-Module VmsTelemetry
+        Remove-Place
+    }
+
+    It 'T2 a preview works with telemetry off, and leaves no file' {
+        $lines = Complete-Child (Start-Child @'
+Import-Module VmsTelemetry
+$event = Get-VmsTelemetryEvent -Preview
+"$event $($event.State) $($event.Destination)"
+(Get-VmsTelemetryEvent -Preview -Raw) -like '{"name":"AppEvents"*"NewSession"*'
+'@ @{ DO_NOT_TRACK = '1' })
+        $lines | Should -Be "NewSession Preview $($Collector)v2.1/track", 'True'
+        $DataFolder | Should -Not -Exist
+    }
+
+    It 'T1 T2 what was sent is shown with its fields, byte for byte as it arrived' {
+        Import-Module VmsTelemetry
+        $null = Connect-Vms $vms.Address $reader -BasicUser
+        Wait-Counted
+        Disconnect-Vms
+        $sent = Get-Received 3
+        Wait-Until { @(Get-VmsTelemetryEvent -State Sent).Count -eq 3 }
+        $shown = @(Get-VmsTelemetryEvent)
+        "$shown $($shown.State)" | Should -Be 'CloseVmsSession NewVmsSession NewSession Sent Sent Sent'
+        "$($shown[0].Status) $($shown[0].Destination)" | Should -Be "200 $($Collector)v2.1/track"
+        $shown[0].Answered | Should -BeGreaterThan $shown[0].Time
+        # The record of the collector has the members in the order sent.
+        $arrived = @($sent | ForEach-Object { ConvertTo-Json $_.envelope -Depth 9 -Compress })
+        [Array]::Reverse($arrived)
+        @(Get-VmsTelemetryEvent -Raw | ForEach-Object { ConvertTo-Json (ConvertFrom-Json $_) -Depth 9 -Compress }) | Should -Be $arrived
+        $field = $shown[1].Fields | Where-Object Name -eq 'CameraCount'
+        "$field|$($field.Meaning)" | Should -Be "CameraCount=$($sent[1].envelope.data.baseData.measurements.CameraCount)|enabled cameras"
+        foreach ($one in $shown.Fields) { $one.Meaning | Should -Not -BeNullOrEmpty -Because $one.Name }
+        "$(Get-VmsTelemetryEvent -Newest 1)" | Should -Be 'CloseVmsSession'
+        @(Get-VmsTelemetryEvent Pending, Refused) | Should -BeNullOrEmpty
+    }
+
+    It 'T7 the configuration names the host, the id and each layer' {
+        $config = Get-VmsModuleConfig
+        $config.Endpoint | Should -Be ([uri] $Collector).Authority
+        $id = [guid] [IO.File]::ReadAllBytes((Join-Path $DataFolder 'telemetry.uuid'))
+        $config.UserId | Should -Be $id
+        "$($config.Layers)" | Should -Be ('MachinePolicy=not set Process=not set Environment=not set DO_NOT_TRACK=not set ' +
+            'VmsPolicy=not set SettingsFile=not set Default=on')
+    }
+
+    It 'T5 what is deleted is chosen, and -WhatIf deletes nothing' {
+        (Get-Failure { Clear-VmsTelemetryData -ErrorAction Stop }).FullyQualifiedErrorId | Should -BeLike 'NothingToClear,*'
+        Clear-VmsTelemetryData -All -WhatIf
+        @(Get-VmsTelemetryEvent).Count | Should -Be 3
+        $id = (Get-VmsModuleConfig).UserId
+        Clear-VmsTelemetryData -Sent
+        @(Get-VmsTelemetryEvent) | Should -BeNullOrEmpty
+        (Get-VmsModuleConfig).UserId | Should -Be $id
+    }
+
+    It 'T5 with -Id, the next event has new ids, and no file has the old ones' {
+        $old = (Get-VmsModuleConfig).UserId
+        $session = (Get-VmsModuleConfig).SessionId
+        Clear-VmsTelemetryData -Id
+        (Get-VmsModuleConfig).UserId | Should -Be ([guid]::Empty)
+        $null = Connect-Vms $vms.Address $reader -BasicUser
+        Wait-Counted
+        Disconnect-Vms
+        Wait-Until { @(Get-VmsTelemetryEvent -State Sent).Count -eq 2 }
+        (Get-VmsModuleConfig).UserId | Should -Not -Be $old
+        (Get-VmsModuleConfig).SessionId | Should -Not -Be $session
+        foreach ($file in Get-ChildItem $DataFolder -Recurse -File -Force) {
+            $text = [Text.Encoding]::GetEncoding('iso-8859-1').GetString([IO.File]::ReadAllBytes($file.FullName))
+            foreach ($id in $old, $session) { $text.Contains("$id") | Should -BeFalse -Because $file }
+        }
+        (Get-VmsModuleConfig).EnableTelemetry | Should -BeTrue
+    }
+
+    It 'T1 an opt-out deletes the receipts' {
+        Set-VmsModuleConfig -EnableTelemetry $false
+        @(Get-VmsTelemetryEvent) | Should -BeNullOrEmpty
+        @(Get-ChildItem (Join-Path $DataFolder 'sent') -File) | Should -BeNullOrEmpty
+    }
+}
