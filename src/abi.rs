@@ -142,6 +142,10 @@ pub const VMS_TEXT_USER_ID: u32 = 13;
 /// get_text: what each layer of consent says, one in a line: "SettingsFile=off".
 pub const VMS_TEXT_LAYERS: u32 = 14;
 
+/// get_text: the steps of the last test_endpoint, one in a line, with tabs between: its name, ok, failed or untried,
+/// milliseconds, what happened, and what to do.
+pub const VMS_TEXT_ENDPOINT_TEST: u32 = 15;
+
 /// get_event: a pending event as it would be sent now: its envelope, the JSON object of the wire. The oldest first.
 pub const VMS_EVENT_PENDING: u32 = 1;
 /// get_event: the receipt of a request that the service answered, the newest first: a line with the JSON object {"time",

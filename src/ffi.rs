@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::abi::*;
 use crate::consent::{Decisions, Verdict};
+use crate::endpoint::Step;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::UserType;
@@ -196,6 +197,19 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
                 let lines = session.layers().into_iter().map(|(layer, value)| format!("{layer}={value}\n"));
                 lines.collect()
             }
+            VMS_TEXT_ENDPOINT_TEST => {
+                let word = |is_ok| match is_ok {
+                    Some(true) => "ok",
+                    Some(false) => "failed",
+                    None => "untried",
+                };
+                let line = |step: Step| {
+                    let detail = step.detail.replace(['\t', '\n'], " ");
+                    let took = step.took.as_millis();
+                    format!("{}\t{}\t{took}\t{detail}\t{}\n", step.name, word(step.is_ok), step.advice)
+                };
+                session.endpoint_test().into_iter().map(line).collect()
+            }
             VMS_TEXT_CONNECTION_STRING => session.destination().map(|to| to.connection_string()).unwrap_or_default(),
             VMS_TEXT_CONNECTION_REASON => session.unreported().unwrap_or_default(),
             VMS_TEXT_DELIVERY_FAILURE => session.retry_state().last_failure.unwrap_or_default(),
@@ -235,6 +249,14 @@ pub unsafe extern "C" fn get_event(
         // SAFETY: as the caller promised.
         unsafe { give(&event, buffer, capacity, length) }
     })
+}
+
+/// Tries the way to Application Insights step by step: name, proxy, connection, certificate, answer. get_text has the steps
+/// (VMS_TEXT_ENDPOINT_TEST). Blocks the calling thread, 20 seconds at most. Works whether or not telemetry is on. Sends no
+/// event.
+#[unsafe(no_mangle)]
+pub extern "C" fn test_endpoint() -> i32 {
+    guard(|| session()?.test_endpoint().map(|()| VMS_OK))
 }
 
 /// Deletes what is stored of telemetry: a sum of VMS_CLEAR_*. The settings stay. It is in effect when this returns. Waits at

@@ -89,7 +89,7 @@ impl Resolver for NameLookup {
         let is_proxy = config.proxy().is_some_and(|proxy| proxy.uri() == uri);
         let found = match host.parse() {
             Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => look_up(host, port, timeout)?.map_err(|error| name_not_found(is_proxy, &error))?,
+            Err(_) => look_up(host, port, *timeout.after)?.map_err(|error| name_not_found(is_proxy, &error))?,
         };
         let mut addresses = self.empty();
         found.into_iter().take(ADDRESS_LIMIT).for_each(|address| addresses.push(address));
@@ -98,14 +98,14 @@ impl Resolver for NameLookup {
 }
 
 /// Looks up a name on a thread of its own, as the system's call has no timeout. The inner error says that the name has no address.
-fn look_up(host: String, port: u16, timeout: NextTimeout) -> Result<io::Result<Vec<SocketAddr>>, Error> {
+pub(crate) fn look_up(host: String, port: u16, timeout: Duration) -> Result<io::Result<Vec<SocketAddr>>, Error> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let work = move || sender.send((host.as_str(), port).to_socket_addrs().map(Vec::from_iter));
     thread::Builder::new()
         .name("vms-name-lookup".to_owned())
         .spawn(work)
         .map_err(|_| Description::new(Kind::Resources, "no thread could be started"))?;
-    let found = receiver.recv_timeout(*timeout.after).map_err(|_| Error::Timeout(Timeout::Resolve))?;
+    let found = receiver.recv_timeout(timeout).map_err(|_| Error::Timeout(Timeout::Resolve))?;
     // The system reports a lack of descriptors as an unknown name.
     if found.is_err()
         && let Err(error) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
@@ -242,9 +242,13 @@ const NO_TUNNEL: &str = "the proxy did not connect to the server";
 fn name_not_found(is_proxy: bool, error: &dyn fmt::Display) -> Description {
     let whose = if is_proxy { "proxy" } else { "server" };
     let description = Description::new(Kind::NameNotFound, format!("the name of the {whose} was not found"));
-    // The standard library's words before those of the system.
+    description.with_details(&system_words(error))
+}
+
+/// Returns what the system says of a look-up, without the standard library's words before it.
+pub(crate) fn system_words(error: &dyn fmt::Display) -> String {
     let error = error.to_string();
-    description.with_details(error.strip_prefix("failed to lookup address information: ").unwrap_or(&error))
+    error.strip_prefix("failed to lookup address information: ").unwrap_or(&error).to_owned()
 }
 
 /// Reads an address with `https://` or `http://`. Internationalized names become those of the DNS. An error has no part of the

@@ -24,7 +24,7 @@
 //!  response ── what the response means for each item ───────── receipts     what was sent, for the user to see
 //! ```
 //! Other modules:
-//! - [`destination`] (the connection string) and [`proxy`]: where events go;
+//! - [`destination`] (the connection string) and [`proxy`]: where events go; [`endpoint`]: a test of the way there;
 //! - [`http`] and [`tls`], with `certificate`: the network for both clients;
 //! - [`vms`]: the client of a VMS, without telemetry;
 //! - [`environment`] and [`settings`]: what the user chose;
@@ -54,6 +54,7 @@ pub mod connections;
 pub mod consent;
 pub mod delivery;
 pub mod destination;
+pub mod endpoint;
 pub mod envelope;
 pub mod environment;
 pub mod error;

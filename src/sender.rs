@@ -123,6 +123,11 @@ impl Sender {
         self.shared.state().is_running
     }
 
+    /// Returns which proxy the next request uses.
+    pub fn proxy(&self) -> ProxyChoice {
+        self.shared.state().proxy.clone()
+    }
+
     /// Sets the host program's proxy, and sends events that waited for it.
     pub fn set_proxy(&self, proxy: ProxyChoice) {
         self.shared.state().proxy = proxy;

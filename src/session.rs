@@ -20,13 +20,14 @@ use crate::connections::Open;
 use crate::consent::{Consent, Decision, Decisions, LOCK_TIMEOUT, Verdict};
 use crate::delivery::{Delivery, RetryState};
 use crate::destination::{BUILT_IN, Destination};
+use crate::endpoint::{self, Step};
 use crate::envelope::envelope;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{CloseVmsSession, Event, Fields, NewSession, NewVmsSession, Seconds, UserType, Version};
 use crate::files::LockMode;
 use crate::paths::Paths;
-use crate::proxy::ProxyChoice;
+use crate::proxy::{self, ProxyChoice};
 use crate::sender::Sender;
 use crate::spool::{EVENT_LIMIT, Entry};
 use crate::vms::Counts;
@@ -136,6 +137,7 @@ pub(crate) struct State {
     pub(crate) last_connection: u64,
     failure: Option<String>,
     unreported: Option<String>,
+    endpoint_test: Vec<Step>,
     /// The events of this session that may still be pending, the oldest first.
     recorded: VecDeque<Entry>,
 }
@@ -151,6 +153,7 @@ impl Default for State {
             last_connection: 0,
             failure: None,
             unreported: None,
+            endpoint_test: Vec::new(),
             recorded: VecDeque::new(),
         }
     }
@@ -614,6 +617,20 @@ impl Session {
     /// Returns what each layer of consent says, by its name.
     pub fn layers(&self) -> Vec<(&'static str, String)> {
         self.work.as_ref().map(|work| work.consent.layers()).unwrap_or_default()
+    }
+
+    /// Tries the way to the service (T4), and keeps what came of it for [`Session::endpoint_test`]. Blocks for 20 seconds at most.
+    pub fn test_endpoint(&self) -> Result<()> {
+        let Work { sender, .. } = self.work()?;
+        let endpoint = &sender.delivery().destination.endpoint;
+        let steps = endpoint::test(endpoint, proxy::find(endpoint, &sender.proxy(), &self.environment));
+        self.state().endpoint_test = steps;
+        Ok(())
+    }
+
+    /// Returns the steps of the last test of the endpoint.
+    pub fn endpoint_test(&self) -> Vec<Step> {
+        self.state().endpoint_test.clone()
     }
 
     /// Returns the stored id of the user. `None`: there is none, or it cannot be read. Creates none.

@@ -54,6 +54,33 @@ $event = Get-VmsTelemetryEvent -Preview
             'VmsPolicy=not set SettingsFile=not set Default=on')
     }
 
+    # Off, as the person asked for it: the collector gets a request, and no event.
+    It 'T4 the way to <Where> is tried step by step' -ForEach @(
+        @{ Where = 'the collector'; Says = 'Name=True Proxy=True Connection=True Certificate=True Answer=True' }
+        @{ Where = 'nobody'; Says = 'Name=True Proxy=True Connection=False Certificate= Answer=' }
+        @{ Where = 'a name that is not there'; Says = 'Name=False Proxy= Connection= Certificate= Answer=' }
+        @{ Where = 'a server with another certificate'; Says = 'Name=True Proxy=True Connection=True Certificate=False Answer=' }
+    ) {
+        $endpoint = switch ($Where) {
+            'the collector' { $Collector }
+            'nobody' { New-ClosedAddress }
+            'a name that is not there' { 'https://in.invalid/' }
+            default { (Start-Program 'vms-collector' '--quiet --tls self-signed').Address }
+        }
+        $before = @(Get-Received 0).Count
+        $lines = Complete-Child (Start-Child @'
+Import-Module VmsTelemetry
+$steps = Test-VmsTelemetryEndpoint 3>$null
+"$($steps | ForEach-Object { "$($_.Step)=$($_.Ok)" })"
+@($steps | Where-Object { $_.Ok -eq $false -and -not $_.Advice }).Count
+"$(Test-VmsTelemetryEndpoint 3>&1 | Select-Object -First 1)"
+'@ @{ DO_NOT_TRACK = '1'; VMS_ApplicationInsights__ConnectionString = "InstrumentationKey=$Key;IngestionEndpoint=$endpoint" })
+        $lines[0] | Should -Be $Says
+        $lines[1] | Should -Be '0'
+        $lines[2] | Should -BeLike 'Telemetry is off: the environment variable DO_NOT_TRACK is set. The way is tried all the same*'
+        @(Get-Received 0).Count | Should -Be $before
+    }
+
     It 'T5 what is deleted is chosen, and -WhatIf deletes nothing' {
         (Get-Failure { Clear-VmsTelemetryData -ErrorAction Stop }).FullyQualifiedErrorId | Should -BeLike 'NothingToClear,*'
         Clear-VmsTelemetryData -All -WhatIf

@@ -109,17 +109,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     [Parameter(DontShow = true)]
     public SwitchParameter NoProfile { get; set; }
 
-    /// <summary>Gets the address as it was typed, without what may stand before an @ in it.</summary>
-    private string Target
-    {
-        get
-        {
-            var end = ServerAddress.LastIndexOf('@') + 1;
-            var scheme = ServerAddress.IndexOf("://", StringComparison.Ordinal);
-            var start = scheme >= 0 && scheme < end ? scheme + 3 : 0;
-            return ServerAddress.Remove(start, Math.Max(end - start, 0));
-        }
-    }
+    private string Target => VmsLogon.WithoutUser(ServerAddress);
 
     /// <summary>Gets whether what is sent can be read on its way: not over HTTPS, and not to this computer itself.</summary>
     private bool IsReadableOnTheWay =>
@@ -151,7 +141,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     {
         if (ParameterSetName == NoAddressSet)
         {
-            WriteError(NoAddress());
+            Fail(NoAddress());
             return;
         }
 
@@ -202,8 +192,22 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
         catch (VmsConnectionException exception)
         {
             EndProgress();
-            WriteError(Error(exception));
+            Fail(Error(exception));
         }
+    }
+
+    /// <summary>
+    /// Writes an error. For objects of a pipeline, and with -ErrorAction, the command goes on; else it ends, so that a script with
+    /// `catch` sees it, as with MilestonePSTools.
+    /// </summary>
+    private void Fail(ErrorRecord error)
+    {
+        if (!MyInvocation.ExpectingInput && !MyInvocation.BoundParameters.ContainsKey("ErrorAction"))
+        {
+            ThrowTerminatingError(error);
+        }
+
+        WriteError(error);
     }
 
     private VmsLogon Logon()

@@ -14,7 +14,7 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
     private static readonly string[] s_commands =
     [
         "Clear-VmsTelemetryData", "Connect-Vms", "Disconnect-Vms", "Get-VmsConnection", "Get-VmsModuleConfig",
-        "Get-VmsTelemetryEvent", "Set-VmsModuleConfig",
+        "Get-VmsTelemetryEvent", "Set-VmsModuleConfig", "Test-VmsTelemetryEndpoint",
     ];
 
     /// <inheritdoc/>

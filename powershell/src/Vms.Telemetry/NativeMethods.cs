@@ -38,6 +38,7 @@ internal sealed unsafe class NativeMethods
     private readonly delegate* unmanaged[Cdecl]<uint, byte*, UIntPtr, UIntPtr*, int> _getText;
     private readonly delegate* unmanaged[Cdecl]<uint, uint, byte*, UIntPtr, UIntPtr*, int> _getEvent;
     private readonly delegate* unmanaged[Cdecl]<uint, int> _clearData;
+    private readonly delegate* unmanaged[Cdecl]<int> _testEndpoint;
     private readonly delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int> _lastError;
     private readonly delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int> _lastAdvice;
 
@@ -66,6 +67,7 @@ internal sealed unsafe class NativeMethods
             (delegate* unmanaged[Cdecl]<uint, byte*, UIntPtr, UIntPtr*, int>)Find(library, "get_text", ref problem);
         _getEvent = (delegate* unmanaged[Cdecl]<uint, uint, byte*, UIntPtr, UIntPtr*, int>)
             Find(library, "get_event", ref problem);
+        _testEndpoint = (delegate* unmanaged[Cdecl]<int>)Find(library, "test_endpoint", ref problem);
         _clearData = (delegate* unmanaged[Cdecl]<uint, int>)Find(library, "clear_data", ref problem);
         _lastError =
             (delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int>)Find(library, "last_error", ref problem);
@@ -321,6 +323,8 @@ internal sealed unsafe class NativeMethods
         });
         return status == TelemetryStatus.Ok ? text : null;
     }
+
+    internal TelemetryStatus TestEndpoint() => (TelemetryStatus)_testEndpoint();
 
     internal TelemetryStatus ClearData(TelemetryData what) => (TelemetryStatus)_clearData((uint)what);
 

@@ -17,4 +17,5 @@ internal enum NativeText : uint
     ConnectionString = 12,
     UserId = 13,
     Layers = 14,
+    EndpointTest = 15,
 }

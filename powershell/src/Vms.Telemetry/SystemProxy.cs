@@ -34,8 +34,14 @@ internal static class SystemProxy
         }
     }
 
-    private static void Find(NativeMethods native, string? connectionString)
+    /// <summary>Looks for the proxy now, in the calling thread.</summary>
+    internal static void Find(NativeMethods native, string? connectionString)
     {
+        if (!IsNeeded)
+        {
+            return;
+        }
+
         try
         {
             var endpoint = new Uri(Endpoint(connectionString) ?? UsualEndpoint);

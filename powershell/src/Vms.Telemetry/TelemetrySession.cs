@@ -231,6 +231,21 @@ public sealed class TelemetrySession : IDisposable
     /// <exception cref="TelemetryException">There is no session.</exception>
     public IEnumerable<TelemetryEvent> PreviewEvents() => TelemetryEvent.Preview(Native());
 
+    /// <summary>
+    /// Tries the way to Application Insights step by step: name, proxy, connection, certificate, answer. Blocks the calling thread,
+    /// 20 seconds at most. Works whether or not telemetry is on. Sends no event.
+    /// </summary>
+    /// <returns>The steps. Those behind a step that failed were not tried.</returns>
+    /// <exception cref="TelemetryException">There is no session.</exception>
+    public IReadOnlyList<TelemetryEndpointStep> TestEndpoint()
+    {
+        var native = Native();
+        SystemProxy.Find(native, _connectionString);
+        Check(native, native.TestEndpoint());
+        var lines = native.GetText(NativeText.EndpointTest).Split(['\n'], StringSplitOptions.RemoveEmptyEntries);
+        return Array.ConvertAll(lines, line => new TelemetryEndpointStep(line));
+    }
+
     /// <summary>Deletes what telemetry keeps on this computer, for all processes of the user. The choices stay.</summary>
     /// <param name="what">What to delete.</param>
     /// <exception cref="TelemetryException">There is no session, or a file could not be deleted. The rest was deleted.</exception>

@@ -143,7 +143,7 @@ public sealed class VmsConnection : IDisposable
     private static VmsServer Connect(NativeMethods native, ulong number, VmsLogon logon, CancellationToken cancellation)
     {
         logon.Replaces?.TryRead(out _);
-        logon.Tell?.Invoke("Looking for the server at " + logon.ServerAddress + ".");
+        logon.Tell?.Invoke("Looking for the server at " + logon.PlainAddress + ".");
         var clock = Stopwatch.StartNew();
         var status = native.ConnectVms(number, logon, out var server);
         Check(native, logon, status, cancellation);
@@ -170,7 +170,7 @@ public sealed class VmsConnection : IDisposable
     {
         var clock = Stopwatch.StartNew();
         logon.Replaces?.TryRead(out _);
-        logon.Tell?.Invoke("Looking for the server at " + logon.ServerAddress + ".");
+        logon.Tell?.Invoke("Looking for the server at " + logon.PlainAddress + ".");
         var status = native.FindVms(number, logon, out var found);
         Check(native, logon, status, cancellation);
         TellFound(logon, found);

@@ -52,6 +52,9 @@ public sealed class VmsLogon
     /// <summary>Gets or sets what is told of each step of the logon, in the calling thread. No secret is told.</summary>
     internal Action<string>? Tell { get; set; }
 
+    /// <summary>Gets the address as it was typed, without what may stand before an @ in it.</summary>
+    internal string PlainAddress => WithoutUser(ServerAddress);
+
     internal bool HasTimeout => Timeout != System.Threading.Timeout.InfiniteTimeSpan;
 
     /// <summary>Gets the password or the token.</summary>
@@ -85,6 +88,15 @@ public sealed class VmsLogon
     /// <returns>The logon.</returns>
     public static VmsLogon WithAccessToken(string serverAddress, SecureString accessToken) =>
         new(serverAddress, VmsUserType.OAuthUser, null, Required(accessToken, nameof(accessToken)));
+
+    /// <summary>Returns an address without a user name and a password in it.</summary>
+    internal static string WithoutUser(string address)
+    {
+        var end = address.LastIndexOf('@') + 1;
+        var scheme = address.IndexOf("://", StringComparison.Ordinal);
+        var start = scheme >= 0 && scheme < end ? scheme + 3 : 0;
+        return address.Remove(start, Math.Max(end - start, 0));
+    }
 
     private static T Required<T>(T value, string name)
         where T : class => value ?? throw new ArgumentNullException(name);

@@ -444,13 +444,17 @@ fn p2_p3_the_examples_of_the_help_work() {
     let access_tokens = vec![AccessToken { token: "a-token".to_owned(), user: "reader".to_owned(), seconds: None }];
     let config = Config { users, access_tokens, ..Config::default() };
     let vms = DemoVms::start_tls(config, authority.server(Leaf::Good).unwrap()).unwrap();
+    let address = vms.url().replace("127.0.0.1", "localhost");
     let script = EXAMPLES
-        .replace("{address}", &vms.url().replace("127.0.0.1", "localhost"))
+        .replace("{address}", &address)
         .replace("{module}", &dist().join("module").join(MODULE).display().to_string());
     let mut command = powershell::command().unwrap();
-    command.args(["-Command", &script]).env("SSL_CERT_FILE", trusted);
+    let folder = place.path().join("examples");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("servers.csv"), format!("ServerAddress\n{address}\n{address}\n")).unwrap();
+    command.args(["-Command", &script]).env("SSL_CERT_FILE", trusted).current_dir(folder);
     let printed = place.run(&mut command);
-    assert_eq!(printed.lines().count(), 15, "{printed}");
+    assert_eq!(printed.lines().count(), 28, "{printed}");
     for line in printed.lines() {
         match line.split_once(": ") {
             None => {}
@@ -473,6 +477,8 @@ function Get-Credential($Name) {
     [pscredential]::new($Name, (ConvertTo-SecureString not-a-secret -AsPlainText -Force))
 }
 $token = ConvertTo-SecureString a-token -AsPlainText -Force
+# No other computer is asked.
+function Invoke-Command($ComputerName, $ScriptBlock) { & $ScriptBlock }
 Import-Module {module}
 foreach ($command in (Get-Command -Module VmsTelemetry).Name | Sort-Object) {
     $number = 0
