@@ -215,6 +215,10 @@
 // get_text: what each layer of consent says, one in a line: "SettingsFile=off".
 #define VMS_TEXT_LAYERS 14
 
+// get_text: the steps of the last test_endpoint, one in a line, with tabs between: its name, ok, failed or untried,
+// milliseconds, what happened, and what to do.
+#define VMS_TEXT_ENDPOINT_TEST 15
+
 // get_event: a pending event as it would be sent now: its envelope, the JSON object of the wire. The oldest first.
 #define VMS_EVENT_PENDING 1
 
@@ -517,6 +521,11 @@ int32_t get_event(uint32_t which,
                   char *buffer,
                   size_t capacity,
                   size_t *length);
+
+// Tries the way to Application Insights step by step: name, proxy, connection, certificate, answer. get_text has the steps
+// (VMS_TEXT_ENDPOINT_TEST). Blocks the calling thread, 20 seconds at most. Works whether or not telemetry is on. Sends no
+// event.
+int32_t test_endpoint(void);
 
 // Deletes what is stored of telemetry: a sum of VMS_CLEAR_*. The settings stay. It is in effect when this returns. Waits at
 // most 2 seconds for another process.

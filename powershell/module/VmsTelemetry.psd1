@@ -10,7 +10,7 @@
     DotNetFrameworkVersion = '4.7.2'
     CompatiblePSEditions   = @('Desktop', 'Core')
     FunctionsToExport      = @()
-    CmdletsToExport        = @('Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig', 'Test-VmsTelemetryEndpoint')
+    CmdletsToExport        = @('Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Export-VmsTelemetryReport', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig', 'Test-VmsTelemetryEndpoint')
     VariablesToExport      = @()
     AliasesToExport        = @()
     PrivateData            = @{

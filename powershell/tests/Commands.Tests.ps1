@@ -1,13 +1,13 @@
 # The commands as PowerShell shows them, with telemetry off: clauses P1, P2 and P4.
 BeforeDiscovery {
-    $commands = 'Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig', 'Test-VmsTelemetryEndpoint'
+    $commands = 'Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Export-VmsTelemetryReport', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig', 'Test-VmsTelemetryEndpoint'
 }
 
 Describe 'Commands' {
     BeforeAll {
         . (Join-Path $PSScriptRoot 'Place.ps1')
         New-Place @{ DO_NOT_TRACK = '1' }
-        $commands = 'Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig', 'Test-VmsTelemetryEndpoint'
+        $commands = 'Clear-VmsTelemetryData', 'Connect-Vms', 'Disconnect-Vms', 'Export-VmsTelemetryReport', 'Get-VmsConnection', 'Get-VmsModuleConfig', 'Get-VmsTelemetryEvent', 'Set-VmsModuleConfig', 'Test-VmsTelemetryEndpoint'
         $said = @(Import-Module VmsTelemetry *>&1)
     }
 
@@ -16,7 +16,7 @@ Describe 'Commands' {
         Remove-Place
     }
 
-    It 'P2 S3 the import says nothing, and the module exports eight commands with approved verbs' {
+    It 'P2 S3 the import says nothing, and the module exports nine commands with approved verbs' {
         $said | Should -BeNullOrEmpty
         @((Get-Module VmsTelemetry).ExportedCommands.Keys | Sort-Object) | Should -Be $commands
     }
@@ -35,6 +35,7 @@ Describe 'Commands' {
             'BasicUser: ServerAddress Credential BasicUser', 'AccessToken: ServerAddress AccessToken') }
         @{ Command = 'Clear-VmsTelemetryData'; Changes = $true; Sets = @('__AllParameterSets:') }
         @{ Command = 'Get-VmsTelemetryEvent'; Changes = $false; Sets = @('Stored:', 'Preview: Preview') }
+        @{ Command = 'Export-VmsTelemetryReport'; Changes = $true; Sets = @('__AllParameterSets: Path') }
         @{ Command = 'Test-VmsTelemetryEndpoint'; Changes = $false; Sets = @('__AllParameterSets:') }
         @{ Command = 'Disconnect-Vms'; Changes = $true; Sets = @('__AllParameterSets:') }
         @{ Command = 'Get-VmsConnection'; Changes = $false; Sets = @('__AllParameterSets:') }

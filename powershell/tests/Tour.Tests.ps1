@@ -22,7 +22,7 @@ Describe 'Tour' {
     It 'P2 I import the module, and find its commands' {
         @(Import-Module VmsTelemetry *>&1) | Should -BeNullOrEmpty
         "$((Get-Command -Module VmsTelemetry | Sort-Object Name).Name)" |
-            Should -Be 'Clear-VmsTelemetryData Connect-Vms Disconnect-Vms Get-VmsConnection Get-VmsModuleConfig Get-VmsTelemetryEvent Set-VmsModuleConfig Test-VmsTelemetryEndpoint'
+            Should -Be 'Clear-VmsTelemetryData Connect-Vms Disconnect-Vms Export-VmsTelemetryReport Get-VmsConnection Get-VmsModuleConfig Get-VmsTelemetryEvent Set-VmsModuleConfig Test-VmsTelemetryEndpoint'
     }
 
     It 'P2 I read their help, with examples, and the topic about telemetry' {

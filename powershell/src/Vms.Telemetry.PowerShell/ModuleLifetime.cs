@@ -13,7 +13,8 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
 {
     private static readonly string[] s_commands =
     [
-        "Clear-VmsTelemetryData", "Connect-Vms", "Disconnect-Vms", "Get-VmsConnection", "Get-VmsModuleConfig",
+        "Clear-VmsTelemetryData", "Connect-Vms", "Disconnect-Vms", "Export-VmsTelemetryReport", "Get-VmsConnection",
+        "Get-VmsModuleConfig",
         "Get-VmsTelemetryEvent", "Set-VmsModuleConfig", "Test-VmsTelemetryEndpoint",
     ];
 

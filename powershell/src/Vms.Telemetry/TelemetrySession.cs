@@ -232,6 +232,15 @@ public sealed class TelemetrySession : IDisposable
     public IEnumerable<TelemetryEvent> PreviewEvents() => TelemetryEvent.Preview(Native());
 
     /// <summary>
+    /// Makes a page of HTML for a person who decides about telemetry: whether it is on and who decided, what is collected, where it
+    /// goes, the ids, what waits, what was sent, how to stop it and how to delete it. One file, without scripts.
+    /// </summary>
+    /// <returns>The page.</returns>
+    /// <exception cref="TelemetryException">There is no session.</exception>
+    public string GetReport() =>
+        TelemetryReport.Html(GetConfig(), [.. GetEvents()], Native().GetText(NativeText.LibraryVersion));
+
+    /// <summary>
     /// Tries the way to Application Insights step by step: name, proxy, connection, certificate, answer. Blocks the calling thread,
     /// 20 seconds at most. Works whether or not telemetry is on. Sends no event.
     /// </summary>

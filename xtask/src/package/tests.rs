@@ -454,7 +454,7 @@ fn p2_p3_the_examples_of_the_help_work() {
     fs::write(folder.join("servers.csv"), format!("ServerAddress\n{address}\n{address}\n")).unwrap();
     command.args(["-Command", &script]).env("SSL_CERT_FILE", trusted).current_dir(folder);
     let printed = place.run(&mut command);
-    assert_eq!(printed.lines().count(), 28, "{printed}");
+    assert_eq!(printed.lines().count(), 29, "{printed}");
     for line in printed.lines() {
         match line.split_once(": ") {
             None => {}
