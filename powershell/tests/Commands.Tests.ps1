@@ -152,7 +152,7 @@ Describe 'Commands' {
             'Headquarters Copenh* http://127.0.0.1:12345/       False     BasicUser   XProt*'
             'EnableTelemetry LogTelemetry Pending TelemetryReason'
             '--------------- ------------ ------- ---------------'
-            'False           False              0 the environment variable DO_NOT_TRACK is s*'
+            'False           False              0 the environment variable DO_NOT_TRACK is*'
             '                                     *t') }
         @{ Width = 120; Screen = @(
             'Name                 Address                       Encrypted UserType    Product'

@@ -7,7 +7,7 @@ use std::fs;
 use crate::tools::{Outcome, root};
 
 /// Clauses that nothing proves yet, as they are not built yet. One that gets a test is taken out.
-const NOT_BUILT: [&str; 2] = ["T3", "T6"];
+const NOT_BUILT: [&str; 1] = ["T6"];
 
 /// The systems that tests run on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,15 +111,15 @@ mod tests {
     #[test]
     fn a_clause_without_a_test_and_a_test_without_a_clause_are_errors() {
         let contract =
-            contract("| # | clause |\n|---|---|\n| S1 | One. |\n| S2² | Two. |\n| T1 | Later. |\n| event | when |\n");
-        assert_eq!(contract, ["S1", "S2", "T1"]);
+            contract("| # | clause |\n|---|---|\n| S1 | One. |\n| S2² | Two. |\n| T6 | Later. |\n| event | when |\n");
+        assert_eq!(contract, ["S1", "S2", "T6"]);
         let mut clauses = Clauses::default();
         clauses.passed("s1_x", System::Here);
         assert_eq!(clauses.errors(&contract), ["S2: no test that passed names this clause"]);
         clauses.passed("s2_f9_x", System::Windows);
-        clauses.passed("t1_x", System::Here);
+        clauses.passed("t6_x", System::Here);
         let errors = clauses.errors(&contract);
         assert_eq!(errors.len(), 2, "{errors:?}");
-        assert!(errors[0].starts_with("T1: ") && errors[1].contains("names F9"), "{errors:?}");
+        assert!(errors[0].starts_with("T6: ") && errors[1].contains("names F9"), "{errors:?}");
     }
 }

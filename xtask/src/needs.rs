@@ -58,11 +58,17 @@ pub fn all() -> Vec<Need> {
                 "Debian: mono-runtime \
               libmono-system4.0-cil; Fedora: mono-core",
             ),
+            ("Chromium", browser().is_some(), "the report in a browser", "Debian: chromium-headless-shell or chromium"),
             ("NTLM", ntlm, "logon as a Windows user", "Debian: gss-ntlmssp; Fedora: gssntlmssp"),
         ];
         all.extend(of_linux.map(|(name, is_met, without, hint)| Need { name, is_met, without, hint }));
     }
     all
+}
+
+/// A browser that can be driven without a screen.
+pub fn browser() -> Option<&'static str> {
+    ["chromium-headless-shell", "chromium"].into_iter().find(|program| starts(program, "--version"))
 }
 
 /// Whether this computer has what C developers build with.

@@ -20,12 +20,13 @@ internal static class TelemetryReport
         @media (prefers-color-scheme: dark) {
           :root { --text: #ececec; --back: #161616; --quiet: #b4b4b4; --line: #4a4a4a; --mark: #8ab4f8; }
         }
-        body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); margin: 0 auto; padding: 1rem; max-width: 60rem; }
+        body { overflow-wrap: anywhere; font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); margin: 0 auto; padding: 1rem; max-width: 60rem; }
         h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2rem; }
         a { color: var(--mark); }
         p.quiet, td.quiet { color: var(--quiet); }
         p.answer { font-size: 1.15rem; border-left: .3rem solid var(--mark); padding-left: .8rem; }
         table { border-collapse: collapse; width: 100%; table-layout: fixed; }
+        th:first-child { width: 32%; }
         th, td { text-align: left; vertical-align: top; padding: .3rem .5rem .3rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
         code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; }
         summary { cursor: pointer; }
@@ -48,7 +49,7 @@ internal static class TelemetryReport
                 new XAttribute("class", "answer"),
                 (config.TelemetryEnabled ? "Yes: " : "No: ") + config.TelemetryReason + "."),
             new XElement("p", "Any opt-out wins. This is what each of those who can decide says:"),
-            Table(["who", "says"], config.Layers.Select(layer => layer.Split(['='], 2)).Select(Row)),
+            Table(["who", "says"], config.Layers.Select(layer => layer.Split(['='], 2)).Select(pair => Row([Who(pair[0]), pair[1]]))),
             Heading("What is collected, and why?"),
             new XElement(
                 "p",
@@ -61,7 +62,8 @@ internal static class TelemetryReport
                 "p",
                 "To ",
                 new XElement("code", Host(config.ConnectionString)),
-                ", over an encrypted connection. This is the service Azure Application Insights of Microsoft. Milestone receives the events there. The"
+                config.ConnectionString.Contains("=https:") ? ", over an encrypted connection." : ", which is this computer itself.",
+                " This is the service Azure Application Insights of Microsoft. Milestone receives the events there. The"
                     + " service looks up city and country from the address that a request comes from, and then discards the address. How long the events are"
                     + " kept, and who can read them, is for Milestone to say."),
             Heading("Which numbers stand for you?"),
@@ -98,6 +100,18 @@ internal static class TelemetryReport
             body);
         return "<!doctype html>\n" + page.ToString(SaveOptions.DisableFormatting) + "\n";
     }
+
+    private static string Who(string layer) => layer switch
+    {
+        "MachinePolicy" => "the administrator of this computer, by a policy",
+        "Process" => "the user, for this session",
+        "Environment" => "an environment variable of the module",
+        "DO_NOT_TRACK" => "the environment variable DO_NOT_TRACK",
+        "VmsPolicy" => "a video management system that the user connected to",
+        "SettingsFile" => "the user, for all sessions",
+        "Default" => "the module, if nobody says anything",
+        _ => layer,
+    };
 
     private static TelemetryEvent[] Newest(IEnumerable<TelemetryEvent> events, Func<TelemetryEvent, bool> are) =>
         events.Where(are).OrderByDescending(found => found.Time).Take(EventLimit).ToArray();

@@ -17,7 +17,7 @@ use vms_demo::{AccessToken, Config, DemoVms, User};
 use super::{LIBRARY, MODULE, archive, consumer, sum, version};
 use crate::build::library_name;
 #[cfg(target_os = "linux")]
-use crate::needs::has_c_tools;
+use crate::needs::{browser, has_c_tools};
 use crate::powershell;
 use crate::tools::{isolate, listen, output, root, runtime_identifier};
 use crate::windows;
@@ -413,11 +413,13 @@ fn p1_p3_the_pages_of_the_module_say_what_works() {
 
     // What is imported in one block is there in the next; each way to install begins with nothing.
     let installing = page("docs/installing.md");
-    let [gallery, zip, removal, cleaning] = installing.as_slice() else { panic!("{installing:?}") };
+    let [gallery, zip, removal, clearing, cleaning] = installing.as_slice() else { panic!("{installing:?}") };
     let place = Place::new();
     let opt_out = "Set-VmsModuleConfig -EnableTelemetry $false";
     let shown = "\"$((Get-Module VmsTelemetry).ModuleBase)\"";
-    let printed = run(&place, &format!("{gallery}\n{shown}\n{settle}\n{opt_out}"));
+    let kept = "\"kept $(@(Get-VmsTelemetryEvent).Count), $((Get-VmsModuleConfig).UserId)\"";
+    let printed = run(&place, &format!("{gallery}\n{shown}\n{settle}\n{clearing}\n{kept}\n{opt_out}"));
+    assert!(printed.contains("kept 0, 00000000-0000-0000-0000-000000000000"), "{printed}");
     let home = place.path().join("home").display().to_string();
     assert!(printed.lines().any(|line| line.starts_with(&home) && line.ends_with(version())), "{printed}");
     let printed = run(&place, &format!("{removal}\n{cleaning}\nGet-ChildItem $data -Name"));
@@ -454,8 +456,10 @@ fn p2_p3_the_examples_of_the_help_work() {
     fs::write(folder.join("servers.csv"), format!("ServerAddress\n{address}\n{address}\n")).unwrap();
     command.args(["-Command", &script]).env("SSL_CERT_FILE", trusted).current_dir(folder);
     let printed = place.run(&mut command);
-    assert_eq!(printed.lines().count(), 29, "{printed}");
-    for line in printed.lines() {
+    // What -WhatIf says comes between.
+    let lines: Vec<&str> = printed.lines().filter(|line| !line.starts_with("What if: ")).collect();
+    assert_eq!(lines.len(), 29, "{printed}");
+    for line in lines {
         match line.split_once(": ") {
             None => {}
             Some(("Connect-Vms 1" | "Connect-Vms 5", id)) => assert!(id.starts_with("VmsLogonRefused,"), "{printed}"),
@@ -489,6 +493,108 @@ foreach ($command in (Get-Command -Module VmsTelemetry).Name | Sort-Object) {
         $line
     }
 }
+"#;
+
+/// The report of a session with 300 events, in a real browser: light and dark, printed, and on a phone.
+#[cfg(target_os = "linux")]
+#[test]
+fn t3_the_report_can_be_read_in_a_browser_and_holds_no_secret() {
+    let Some(browser) = browser() else {
+        return skip("Chromium is missing");
+    };
+    let place = Place::new();
+    let vms =
+        DemoVms::start(Config { users: vec![User::basic("reader", "not-a-secret")], ..Config::default() }).unwrap();
+    let module = dist().join("module").join(MODULE).display().to_string();
+    let script = REPORTS.replace("{module}", &module).replace("{address}", &vms.url());
+    let printed = place.run(powershell::command().unwrap().args(["-Command", &script]).current_dir(place.path()));
+    let (site, rest) = printed.split_once('\n').unwrap();
+    assert_eq!(rest.trim(), "303 accepted");
+    let report = fs::read_to_string(place.path().join("report.html")).unwrap();
+    assert!(report.len() < 500_000, "{}", report.len());
+    for secret in [site.trim(), "reader", "not-a-secret", vms.url().trim_end_matches('/'), "<script", "src=", "href="] {
+        assert!(!report.contains(secret), "{secret}");
+    }
+    for words in [
+        "Yes: it is on by default",
+        "the administrator of this computer, by a policy",
+        "NewVmsSession",
+        "enabled cameras",
+        "Set-VmsModuleConfig -EnableTelemetry $false",
+        "Clear-VmsTelemetryData -All",
+        "accepted with HTTP 200",
+        "Nothing waits.",
+    ] {
+        assert!(report.contains(words), "{words}");
+    }
+    let page = place.path().join("looked-at.html");
+    fs::write(&page, report.replace("</body>", &format!("<script>{LOOK}</script></body>"))).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(browser);
+        isolate(&mut command, &place.path().join("browser"));
+        command.args(["--headless", "--no-sandbox", "--disable-gpu"]).args(arguments).arg(&page);
+        finish(&mut command)
+    };
+    // Blink's numbers for dark and light.
+    for (colors, size, is_dark) in
+        [(1, "1000,900", false), (0, "1000,900", true), (1, "390,800", false), (0, "390,800", true)]
+    {
+        let scheme = format!("--blink-settings=preferredColorScheme={colors}");
+        let shown = run(&[&scheme, &format!("--window-size={size}"), "--dump-dom"]);
+        let seen = shown.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split("</pre>").next()).unwrap();
+        let seen: Value = serde_json::from_str(seen).unwrap();
+        assert_eq!((&seen["wide"], &seen["dark"]), (&false.into(), &is_dark.into()), "{size}: {seen}");
+        // What WCAG asks of text.
+        assert!(seen["contrast"].as_f64().unwrap() >= 4.5, "{size}: {seen}");
+    }
+    let printed = place.path().join("report.pdf");
+    run(&[&format!("--print-to-pdf={}", printed.display())]);
+    assert!(fs::read(printed).unwrap().starts_with(b"%PDF-"));
+}
+
+/// Makes a session, a hundred more receipts like its own, and the report. Prints the actual id of the site.
+#[cfg(target_os = "linux")]
+const REPORTS: &str = r#"
+$ErrorActionPreference = 'Stop'
+Import-Module {module}
+$reader = [pscredential]::new('reader', (ConvertTo-SecureString not-a-secret -AsPlainText -Force))
+$connection = Connect-Vms {address} $reader -BasicUser
+while ((Get-VmsConnection).IsCounting) { Start-Sleep -Milliseconds 20 }
+Disconnect-Vms
+while (@(Get-VmsTelemetryEvent -State Sent).Count -lt 3) { Start-Sleep -Milliseconds 20 }
+$sent = Join-Path (Get-VmsModuleConfig).DataFolder sent
+$events = Get-VmsTelemetryEvent -Raw
+$head = [IO.File]::ReadAllLines((Get-ChildItem $sent)[0].FullName)[0] -replace '"items":.*', '"items":["accepted","accepted","accepted"]}'
+$text = "$head`n$($events -join "`n")"
+foreach ($number in 1..100) {
+    $name = '{0:d18}-{1:x32}-{2}.v1.json' -f (1000000 + $number), $number, [Text.Encoding]::UTF8.GetByteCount($text)
+    [IO.File]::WriteAllText((Join-Path $sent $name), $text)
+}
+$null = Export-VmsTelemetryReport report.html
+"$($connection.Id)"
+"$(@(Get-VmsTelemetryEvent).Count) accepted"
+"#;
+
+/// Looks at the page from within: whether it is wider than the window, dark, and the least contrast of a text.
+#[cfg(target_os = "linux")]
+const LOOK: &str = r#"
+const light = color => {
+  const [r, g, b] = color.match(/[\d.]+/g).slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  return .2126 * r + .7152 * g + .0722 * b;
+};
+document.querySelectorAll('details').forEach(one => one.open = true);
+const back = light(getComputedStyle(document.body).backgroundColor);
+let least = 21;
+for (const one of document.body.querySelectorAll('*')) {
+  if (one.tagName == 'SCRIPT' || !one.innerText) continue;
+  const [low, high] = [light(getComputedStyle(one).color), back].sort((a, b) => a - b);
+  least = Math.min(least, (high + .05) / (low + .05));
+}
+const wide = document.documentElement.scrollWidth > innerWidth;
+const seen = document.createElement('pre');
+seen.id = 'seen';
+seen.textContent = JSON.stringify({ wide, dark: back < .2, contrast: least });
+document.body.append(seen);
 "#;
 
 /// Each way to build the example that the kit's page shows.
