@@ -19,7 +19,7 @@ internal static class ModuleSession
     /// Longest time for which an import keeps requests from beginning. On a busy computer more than a second passes between
     /// an import and the beginning of the command that it was for, and that command may be the one that opts out.
     /// </summary>
-    private const int ImportHoldMilliseconds = 10_000;
+    private const int ImportHoldMilliseconds = 5_000;
 
     private static readonly object s_gate = new();
     private static readonly List<(Guid Runspace, VmsConnection Connection)> s_connections = [];

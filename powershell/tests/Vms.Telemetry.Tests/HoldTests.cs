@@ -14,7 +14,7 @@ public sealed class HoldTests
     private const string UnexplainedUnderWine = "Under Wine this test sees a connection, and it is not known yet where it comes from.";
 
     /// <summary>More than a session and an import hold back the first request.</summary>
-    private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(12);
+    private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(7);
 
     [Fact]
     public async Task S6_nothing_is_sent_while_Confirm_waits_and_nothing_after_a_yes()
