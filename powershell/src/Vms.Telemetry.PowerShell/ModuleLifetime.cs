@@ -39,7 +39,9 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
             yield return status;
         }
 
-        var hidden = s_commands.Where(name => command.InvokeCommand.GetCommand(name, CommandTypes.Function) is not null).ToArray();
+        // Not a search for commands, which looks into all modules of the computer: between an import and the command that opts
+        // out, there is no time for that.
+        var hidden = s_commands.Where(name => command.InvokeProvider.Item.Exists("Function:" + name)).ToArray();
         if (hidden.Length > 0)
         {
             yield return "Functions of other modules hide " + string.Join(", ", hidden)
