@@ -8,18 +8,12 @@ namespace Vms.Telemetry.Tests;
 /// <summary>Clause S6: the command that opts out sends nothing, however it is loaded and however long it takes.</summary>
 public sealed class HoldTests
 {
-    /// <summary>
-    /// An open question. A listener beside Wine sees no connection while -Confirm waits (25 s), nor does PowerShell's own (9 s).
-    /// </summary>
-    private const string UnexplainedUnderWine = "Under Wine this test sees a connection, and it is not known yet where it comes from.";
-
     /// <summary>More than a session and an import hold back the first request.</summary>
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(7);
 
     [Fact]
     public async Task S6_nothing_is_sent_while_Confirm_waits_and_nothing_after_a_yes()
     {
-        Assert.SkipWhen(Given.IsWine, UnexplainedUnderWine);
         using var sandbox = new Sandbox();
         using var silence = Silence.ThatListens();
         sandbox.SendTo(silence.Address);
@@ -48,7 +42,6 @@ public sealed class HoldTests
         """)]
     public async Task S6_sending_goes_on_however_the_command_ends(string command)
     {
-        Assert.SkipWhen(Given.IsWine, UnexplainedUnderWine);
         using var sandbox = new Sandbox();
         using var silence = Silence.ThatListens();
         sandbox.SendTo(silence.Address);
@@ -65,7 +58,6 @@ public sealed class HoldTests
     [Fact]
     public async Task S6_opting_out_as_the_first_command_of_a_process_sends_nothing_on_a_busy_computer()
     {
-        Assert.SkipWhen(Given.IsWine, UnexplainedUnderWine);
         using var silence = Silence.ThatListens();
         await Task.WhenAll(Enumerable.Range(0, 10).Select(async _ =>
         {
