@@ -512,8 +512,9 @@ int32_t get_text(uint32_t which,
                  size_t capacity,
                  size_t *length);
 
-// Writes the index-th event of VMS_EVENT_*, from 0 on, as get_text writes. VMS_ERROR_ARGUMENT: there are fewer. Works
-// whether or not telemetry is on. Does not wait for the network or for another process.
+// Writes the index-th event of VMS_EVENT_*, from 0 on, as get_text writes. VMS_ERROR_ARGUMENT: there are fewer. Empty: its
+// file cannot be read; go on with the next. Works whether or not telemetry is on. Does not wait for the network or for
+// another process.
 //
 // Arguments: As for get_text.
 int32_t get_event(uint32_t which,

@@ -224,8 +224,9 @@ pub unsafe extern "C" fn get_text(which: u32, buffer: *mut c_char, capacity: usi
     })
 }
 
-/// Writes the index-th event of VMS_EVENT_*, from 0 on, as get_text writes. VMS_ERROR_ARGUMENT: there are fewer. Works
-/// whether or not telemetry is on. Does not wait for the network or for another process.
+/// Writes the index-th event of VMS_EVENT_*, from 0 on, as get_text writes. VMS_ERROR_ARGUMENT: there are fewer. Empty: its
+/// file cannot be read; go on with the next. Works whether or not telemetry is on. Does not wait for the network or for
+/// another process.
 ///
 /// # Safety
 /// As for get_text.

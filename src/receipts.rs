@@ -54,11 +54,11 @@ impl Receipts {
         self.0.remove(receipt)
     }
 
-    /// Returns the `index`th receipt, the newest first. `None`: there are fewer.
+    /// Returns the `index`th receipt, the newest first. Empty: it cannot be read. `None`: there are fewer.
     pub fn nth(&self, index: usize) -> Result<Option<String>> {
         let entries = self.0.entries()?;
-        let whole = entries.iter().rev().filter_map(|entry| self.0.content(entry).ok().flatten()).nth(index);
-        Ok(whole.map(|content| String::from_utf8_lossy(&content).into_owned()))
+        let content = |entry| self.0.content(entry).ok().flatten().unwrap_or_default();
+        Ok(entries.iter().rev().nth(index).map(|entry| String::from_utf8_lossy(&content(entry)).into_owned()))
     }
 
     /// Deletes all of them.

@@ -511,19 +511,7 @@ impl Session {
                 self.try_record_session_start()?;
                 None
             }
-            (Some(false), log) => {
-                // A `NewSession` that was never sent is deleted now, and recorded again if telemetry is turned on again (C4).
-                let entry = match &self.state().new_session {
-                    SessionStart::Recorded(entry) => Some(entry.clone()),
-                    _ => None,
-                };
-                let is_pending = entry.is_some_and(|entry| sender.delivery().spool.path(&entry).exists());
-                let outcome = consent.opt_out(log, || sender.purge());
-                if is_pending {
-                    self.state().new_session = SessionStart::NotRecorded;
-                }
-                outcome?
-            }
+            (Some(false), log) => self.deleting_pending(sender, || consent.opt_out(log, || sender.purge()))?,
             (None, Some(log)) => consent.set_log(log).map(|()| None)?,
             (None, None) if resets => {
                 self.try_record_session_start()?;
@@ -534,14 +522,24 @@ impl Session {
         Ok(warning.or_else(|| self.warning(change, consent)))
     }
 
-    /// Deletes the pending events of this session. A `NewSession` among them is recorded again if telemetry is turned on again.
+    /// Deletes the pending events of this session.
     fn take_back(&self, sender: &Sender) -> Result<()> {
-        let spool = &sender.delivery().spool;
-        let mut state = self.state();
-        if matches!(&state.new_session, SessionStart::Recorded(entry) if spool.path(entry).exists()) {
-            state.new_session = SessionStart::NotRecorded;
+        let recorded = std::mem::take(&mut self.state().recorded);
+        self.deleting_pending(sender, || recorded.iter().try_for_each(|entry| sender.delivery().spool.remove(entry)))
+    }
+
+    /// Runs what deletes pending events. A `NewSession` among them was never sent, and is recorded again when telemetry is on (C4).
+    fn deleting_pending<T>(&self, sender: &Sender, delete: impl FnOnce() -> T) -> T {
+        let entry = match &self.state().new_session {
+            SessionStart::Recorded(entry) => Some(entry.clone()),
+            _ => None,
+        };
+        let is_pending = entry.is_some_and(|entry| sender.delivery().spool.path(&entry).exists());
+        let outcome = delete();
+        if is_pending {
+            self.state().new_session = SessionStart::NotRecorded;
         }
-        state.recorded.drain(..).try_for_each(|entry| spool.remove(&entry))
+        outcome
     }
 
     /// Returns why a choice is stored and not in effect.
@@ -654,15 +652,8 @@ impl Session {
             self.forget_ids();
         }
         if what.ids || what.pending {
-            let spool = &delivery.spool;
-            let mut state = self.state();
-            // It is recorded again with the next connection.
-            if matches!(&state.new_session, SessionStart::Recorded(entry) if spool.path(entry).exists()) {
-                state.new_session = SessionStart::NotRecorded;
-            }
-            state.recorded.clear();
-            drop(state);
-            outcome = outcome.and(spool::purge(&paths.spool()));
+            self.state().recorded.clear();
+            outcome = outcome.and(self.deleting_pending(sender, || spool::purge(&paths.spool())));
         }
         if what.ids || what.sent {
             outcome = outcome.and(delivery.receipts.clear());
@@ -673,13 +664,14 @@ impl Session {
         outcome
     }
 
-    /// Returns the envelope of the `index`th pending event, the oldest first, as it would be sent now. `None`: there are fewer.
+    /// Returns the envelope of the `index`th pending event, the oldest first, as it would be sent now. Empty: it cannot be read.
+    /// `None`: there are fewer.
     pub fn pending_event(&self, index: usize) -> Result<Option<String>> {
         let delivery = self.work()?.sender.delivery();
         let now = Utc::now();
-        let readable = |entry| delivery.spool.read(&entry, now).ok().flatten();
-        let event = delivery.spool.entries()?.into_iter().filter_map(readable).nth(index);
-        Ok(event.map(|event| envelope(&event, delivery.destination.key, now).to_string()))
+        let Some(entry) = delivery.spool.entries()?.into_iter().nth(index) else { return Ok(None) };
+        let event = delivery.spool.read(&entry, now).ok().flatten();
+        Ok(Some(event.map(|event| envelope(&event, delivery.destination.key, now).to_string()).unwrap_or_default()))
     }
 
     /// Returns the `index`th receipt, the newest first. `None`: there are fewer.

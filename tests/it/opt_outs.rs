@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::common::child::{self, Host};
-use crate::common::{Home, arrived, connection, key, settle, wait_until};
+use crate::common::{Home, OPT_OUT, arrived, connection, key, settle, wait_until};
 use vms_collector::{Collector, closed_port};
 use vms_telemetry::consent::{Layer, Verdict};
 use vms_telemetry::files::{self, LockMode};
@@ -22,15 +22,6 @@ fn stored(home: &Home) -> Settings {
     settings::read(&home.paths().settings()).unwrap()
 }
 
-const OPT_OUT: Change = Change {
-    telemetry: Some(false),
-    log: None,
-    is_for_session: false,
-    resets_telemetry: false,
-    resets_log: false,
-    proxy: None,
-    hold: None,
-};
 const OPT_IN: Change = Change { telemetry: Some(true), ..OPT_OUT };
 const HOLD: Change = Change { telemetry: None, hold: Some(true), ..OPT_OUT };
 const RELEASE: Change = Change { hold: Some(false), ..HOLD };

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::common::child;
 #[cfg(unix)]
 use crate::common::child::Host;
-use crate::common::{Home, arrived, connection, key, settle, skip, skips_under_wine};
+use crate::common::{Home, OPT_OUT, arrived, connection, key, settle, skip, skips_under_wine};
 use vms_collector::{Collector, closed_port};
 use vms_telemetry::consent::Verdict;
 use vms_telemetry::environment::Environment;
@@ -240,16 +240,6 @@ fn settings(home: &Home, text: &str) -> PathBuf {
     std::fs::write(&settings, text).unwrap();
     settings
 }
-
-const OPT_OUT: Change = Change {
-    telemetry: Some(false),
-    log: None,
-    is_for_session: false,
-    resets_telemetry: false,
-    resets_log: false,
-    proxy: None,
-    hold: None,
-};
 
 /// F6: a link stays a link, however it points to the file, and the file that it points to is changed.
 #[cfg(unix)]

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use quick_xml::events::Event;
@@ -99,14 +98,14 @@ fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_who
         stage("PowerShell", powershell::assembly)?;
     }
     // Tests wait most of the time, builds do not.
-    let tally = Mutex::default();
+    let mut tally = Tally::default();
     let run_here = || {
         if wants(Stage::Rust) {
-            stage("Rust and C tests", || rust(&built, &tally))?;
+            stage("Rust and C tests", || rust(&built, &mut tally))?;
         }
         if wants(Stage::Managed) {
-            stage("managed tests", || managed(&module, &tally))?;
-            stage("Pester files", || pester(&module, &tally))?;
+            stage("managed tests", || managed(&module, &mut tally))?;
+            stage("Pester files", || pester(&module, &mut tally))?;
         }
         if wants(Stage::Demo) {
             stage("demo", || demo::show(&built))?;
@@ -119,45 +118,32 @@ fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_who
         let native = built.windows.as_deref().filter(|_| runs_windows);
         let build = |native| stage("build of the tests on Windows", || ForWindows::build(native, &dotnet));
         let windows = native.map(build).transpose()?;
-        if wants(Stage::Same) {
-            stage("the same packages from another folder", || same(&tally))?;
-        }
-        Ok(windows)
+        let again = wants(Stage::Same).then(|| stage("the same packages from another folder", package::again));
+        Ok((windows, again))
     };
-    let ((), windows) = both(run_here, build_more)?;
+    let ((), (windows, again)) = both(run_here, build_more)?;
+    match again {
+        Some(Ok(())) => tally.passed += 1,
+        Some(Err(words)) => {
+            say(&words);
+            tally.failed += 1;
+        }
+        None => {}
+    }
     if let Some(windows) = windows {
         // One after the other: under Wine, tests of both at once fail, as they wait longer than the limits of the library.
         if wants(Stage::WindowsRust) {
-            stage("Rust and C tests on Windows", || rust_on_windows(&windows, &tally))?;
+            stage("Rust and C tests on Windows", || rust_on_windows(&windows, &mut tally))?;
         }
         if wants(Stage::WindowsManaged) {
-            stage("managed tests on Windows", || managed_on_windows(&module, &windows, &tally))?;
-            stage("Pester files on Windows", || pester_on_windows(&module, &windows, &tally))?;
+            stage("managed tests on Windows", || managed_on_windows(&module, &windows, &mut tally))?;
+            stage("Pester files on Windows", || pester_on_windows(&module, &windows, &mut tally))?;
         }
     }
-    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     if is_whole && runs_windows && tally.failed == 0 {
         tally.clauses.check()?;
     }
     if tally.passed + tally.failed == 0 && !wants(Stage::Demo) { Err("no test ran".to_owned()) } else { Ok(tally) }
-}
-
-/// Makes the packages once more and compares: a test as others are.
-fn same(tally: &Mutex<Tally>) -> Outcome<()> {
-    let outcome = package::again();
-    let mut tally = lock(tally);
-    match outcome {
-        Ok(()) => tally.passed += 1,
-        Err(words) => {
-            say(&words);
-            tally.failed += 1;
-        }
-    }
-    Ok(())
-}
-
-fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
-    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Format, lints and documentation of the Rust part; the managed part's are in its build.
@@ -178,12 +164,12 @@ fn checks(wants: &dyn Fn(Stage) -> bool) -> Outcome<()> {
 
 const RUST_TESTS: [&str; 4] = ["test", "--workspace", "--locked", "--no-fail-fast"];
 
-fn rust(built: &Built, tally: &Mutex<Tally>) -> Outcome<()> {
+fn rust(built: &Built, tally: &mut Tally) -> Outcome<()> {
     let mut command = cargo();
     command.args(RUST_TESTS).env("VMS_TEST_NATIVE", &built.native);
     command.env("RUST_TEST_THREADS", THREADS);
     let (success, printed) = listen(&mut command)?;
-    lock(tally).libtest(success, &printed, HERE)
+    tally.libtest(success, &printed, HERE)
 }
 
 /// More than there are processors: the tests wait most of the time.
@@ -236,7 +222,7 @@ fn c_programs() -> PathBuf {
 }
 
 /// Runs each program of the library's tests on Windows.
-fn rust_on_windows(programs: &ForWindows<'_>, tally: &Mutex<Tally>) -> Outcome<()> {
+fn rust_on_windows(programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
     // What a test lacks is an error there as well.
     let ci = std::env::var("CI").ok().map(|value| ("CI", value));
     let variables: Vec<(&str, String)> = [
@@ -253,7 +239,7 @@ fn rust_on_windows(programs: &ForWindows<'_>, tally: &Mutex<Tally>) -> Outcome<(
     for test in &programs.tests {
         hear(&format!("     Running {}", test.display()));
         let (success, printed) = listen(&mut windows::program(test, &[], &variables))?;
-        lock(tally).libtest(success, &printed, System::Windows)?;
+        tally.libtest(success, &printed, System::Windows)?;
     }
     Ok(())
 }
@@ -265,7 +251,7 @@ fn test_programs(messages: &str) -> Vec<PathBuf> {
     messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect()
 }
 
-fn managed(module: &Path, tally: &Mutex<Tally>) -> Outcome<()> {
+fn managed(module: &Path, tally: &mut Tally) -> Outcome<()> {
     let collector = collector()?;
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     let report = home.path().join("report.xml");
@@ -285,7 +271,7 @@ fn managed(module: &Path, tally: &Mutex<Tally>) -> Outcome<()> {
         command.env("VMS_TEST_LAYOUT", program);
     }
     let (success, _) = listen(&mut command)?;
-    lock(tally).junit(success, &report, HERE)
+    tally.junit(success, &report, HERE)
 }
 
 /// Compiles the program that prints the layout of the header's structs, where there is a C compiler by its usual name.
@@ -297,7 +283,7 @@ fn layout() -> Option<PathBuf> {
 }
 
 /// Runs the Pester files, each in a PowerShell of its own.
-fn pester(module: &Path, tally: &Mutex<Tally>) -> Outcome<()> {
+fn pester(module: &Path, tally: &mut Tally) -> Outcome<()> {
     let home = tempfile::tempdir().map_err(|error| format!("no temporary folder is to be had: {error}"))?;
     for file in powershell::pester_files()? {
         let report = home.path().join("report.xml");
@@ -307,13 +293,13 @@ fn pester(module: &Path, tally: &Mutex<Tally>) -> Outcome<()> {
         command.arg("-Module").arg(module).arg("-Programs").arg(target().join("debug"));
         command.arg("-Pester").arg(powershell::pester()?).arg("-Results").arg(&report).arg("-Path").arg(&file);
         let (success, _) = listen(&mut command)?;
-        lock(tally).junit(success, &report, HERE)?;
+        tally.junit(success, &report, HERE)?;
     }
     Ok(())
 }
 
 /// The same files on Windows.
-fn pester_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &Mutex<Tally>) -> Outcome<()> {
+fn pester_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
     let mut variables = programs.shell.variables().to_vec();
     variables.push(("VMS_TEST_WINE", "1".to_owned()));
     let report = root().join("target/windows-report.xml");
@@ -339,13 +325,13 @@ fn pester_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &Mutex<Tal
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = windows::program(&programs.shell.program, &arguments, &variables);
         let (success, _) = listen(windows::on_terminal(&mut command))?;
-        lock(tally).junit(success, &report, System::Windows)?;
+        tally.junit(success, &report, System::Windows)?;
     }
     Ok(())
 }
 
 /// The same tests on Windows.
-fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &Mutex<Tally>) -> Outcome<()> {
+fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &mut Tally) -> Outcome<()> {
     let collector = collector()?;
     let variables = [
         ("VMS_TEST_MODULE", windows::path(module)),
@@ -364,7 +350,7 @@ fn managed_on_windows(module: &Path, programs: &ForWindows<'_>, tally: &Mutex<Ta
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut command = windows::program(&programs.managed, &arguments, &variables);
     let (success, _) = listen(windows::on_terminal(&mut command))?;
-    lock(tally).junit(success, &report, System::Windows)
+    tally.junit(success, &report, System::Windows)
 }
 
 /// This computer's system.

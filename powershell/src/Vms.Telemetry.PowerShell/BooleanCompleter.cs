@@ -1,30 +1,15 @@
 using System;
-using System.Collections;
 using System.Collections.Generic;
-using System.Management.Automation;
-using System.Management.Automation.Language;
+using System.Linq;
 
 namespace Vms.Telemetry.PowerShell;
 
 /// <summary>Completes <c>$true</c> and <c>$false</c>.</summary>
-public sealed class BooleanCompleter : IArgumentCompleter
+public sealed class BooleanCompleter : Completer
 {
     private static readonly string[] s_values = ["$true", "$false"];
 
     /// <inheritdoc/>
-    public IEnumerable<CompletionResult> CompleteArgument(
-        string commandName,
-        string parameterName,
-        string wordToComplete,
-        CommandAst commandAst,
-        IDictionary fakeBoundParameters)
-    {
-        foreach (var value in s_values)
-        {
-            if (value.StartsWith(wordToComplete, StringComparison.OrdinalIgnoreCase))
-            {
-                yield return new CompletionResult(value);
-            }
-        }
-    }
+    protected override IEnumerable<string> Offers(string word) =>
+        s_values.Where(value => value.StartsWith(word, StringComparison.OrdinalIgnoreCase));
 }

@@ -21,7 +21,6 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     private const string BasicUserSet = "BasicUser";
     private const string AccessTokenSet = "AccessToken";
 
-
     /// <summary>Without an address: MilestonePSTools has connection profiles for that.</summary>
     private const string NoAddressSet = "ConnectionProfile";
 

@@ -21,7 +21,7 @@ public sealed class VmsModuleConfig
         SettingsFile = config.SettingsFile;
         DataFolder = config.DataFolder;
         LogFolder = config.LogFolder;
-        Endpoint = Host(config.ConnectionString);
+        Endpoint = ConnectionString.Host(config.ConnectionString);
         UserId = config.UserId;
         SessionId = config.SessionId;
         Layers = config.Layers;
@@ -106,15 +106,6 @@ public sealed class VmsModuleConfig
 
     /// <summary>Gets the choice that makes the telemetry log as this object says.</summary>
     internal TelemetryChoice LogChoice => Choice(LogTelemetry, _read?.LogTelemetry, _read?.LogLayer);
-
-    private static string Host(string connectionString)
-    {
-        const string Endpoint = "IngestionEndpoint=";
-        var start = connectionString.IndexOf(Endpoint, StringComparison.Ordinal);
-        return start >= 0 && Uri.TryCreate(connectionString.Substring(start + Endpoint.Length), UriKind.Absolute, out var address)
-            ? address.Authority
-            : "";
-    }
 
     /// <summary>
     /// What was changed in the object is a choice of the user. What was not, becomes what it was when the object was read: a

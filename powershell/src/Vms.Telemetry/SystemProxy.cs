@@ -57,20 +57,7 @@ internal static class SystemProxy
     }
 
     /// <summary>Returns the address in the connection string that applies. The environment takes precedence.</summary>
-    private static string? Endpoint(string? connectionString)
-    {
-        const string Name = "IngestionEndpoint=";
+    private static string? Endpoint(string? connectionString) =>
         // Windows compares the names of variables without case.
-        var text = Environment.GetEnvironmentVariable("VMS_ApplicationInsights__ConnectionString") ?? connectionString;
-        foreach (var part in (text ?? "").Split(';'))
-        {
-            var pair = part.Trim();
-            if (pair.StartsWith(Name, StringComparison.OrdinalIgnoreCase))
-            {
-                return pair.Substring(Name.Length);
-            }
-        }
-
-        return null;
-    }
+        ConnectionString.Endpoint(Environment.GetEnvironmentVariable("VMS_ApplicationInsights__ConnectionString") ?? connectionString);
 }

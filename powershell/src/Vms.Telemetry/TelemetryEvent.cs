@@ -68,20 +68,29 @@ public sealed class TelemetryEvent
     {
         const uint PendingEvent = 1;
         const uint PreviewEvent = 3;
-        const string Endpoint = "IngestionEndpoint=";
-        var connection = native.GetText(NativeText.ConnectionString);
-        var destination = connection.Substring(connection.IndexOf(Endpoint, StringComparison.Ordinal) + Endpoint.Length) + "v2.1/track";
-        var which = state == TelemetryEventState.Preview ? PreviewEvent : PendingEvent;
-        for (uint index = 0; native.GetEvent(which, index) is { } json; index++)
+        var destination = ConnectionString.Endpoint(native.GetText(NativeText.ConnectionString)) + "v2.1/track";
+        foreach (var json in Texts(native, state == TelemetryEventState.Preview ? PreviewEvent : PendingEvent))
         {
             yield return new TelemetryEvent(json, state, destination, null, null);
+        }
+    }
+
+    /// <summary>Reads all of a kind. One whose file cannot be read is empty, and left out.</summary>
+    private static IEnumerable<string> Texts(NativeMethods native, uint which)
+    {
+        for (uint index = 0; native.GetEvent(which, index) is { } text; index++)
+        {
+            if (text.Length > 0)
+            {
+                yield return text;
+            }
         }
     }
 
     private static IEnumerable<TelemetryEvent> Receipts(NativeMethods native)
     {
         const uint Receipt = 2;
-        for (uint index = 0; native.GetEvent(Receipt, index) is { } receipt; index++)
+        foreach (var receipt in Texts(native, Receipt))
         {
             var lines = receipt.Split('\n');
             var head = Parse(lines[0]);

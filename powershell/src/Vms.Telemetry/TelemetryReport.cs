@@ -39,6 +39,7 @@ internal static class TelemetryReport
     {
         var pending = Newest(events, found => found.State == TelemetryEventState.Pending);
         var answered = Newest(events, found => found.State != TelemetryEventState.Pending);
+        var host = ConnectionString.Host(config.ConnectionString);
         var body = new XElement(
             "body",
             new XElement("h1", "Telemetry of VmsTelemetry"),
@@ -61,7 +62,7 @@ internal static class TelemetryReport
             new XElement(
                 "p",
                 "To ",
-                new XElement("code", Host(config.ConnectionString)),
+                new XElement("code", host.Length > 0 ? host : "no host, as there is no usable connection string"),
                 config.ConnectionString.Contains("=https:") ? ", over an encrypted connection." : ", which is this computer itself.",
                 " This is the service Azure Application Insights of Microsoft. Milestone receives the events there. The"
                     + " service looks up city and country from the address that a request comes from, and then discards the address. How long the events are"
@@ -157,13 +158,4 @@ internal static class TelemetryReport
     private static XElement Row(object[] cells) => new("tr", cells.Select(cell => new XElement("td", "", cell)));
 
     private static string Text(DateTimeOffset moment) => moment.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture);
-
-    private static string Host(string connectionString)
-    {
-        const string Endpoint = "IngestionEndpoint=";
-        var start = connectionString.IndexOf(Endpoint, StringComparison.Ordinal);
-        return start >= 0 && Uri.TryCreate(connectionString.Substring(start + Endpoint.Length), UriKind.Absolute, out var address)
-            ? address.Authority
-            : "no host, as there is no usable connection string";
-    }
 }

@@ -20,7 +20,7 @@ use vms_telemetry::error::Result;
 use vms_telemetry::event::{Event, Fields, NewSession, UserType};
 use vms_telemetry::gate::Gate;
 use vms_telemetry::paths::Paths;
-use vms_telemetry::session::{ConnectionFacts, HostFacts, Session, UsageDataPolicy};
+use vms_telemetry::session::{Change, ConnectionFacts, HostFacts, Session, UsageDataPolicy};
 use vms_telemetry::spool::{Entry, Spool};
 use vms_telemetry::transport::{Https, PostEvents};
 use vms_telemetry::vms::Counts;
@@ -118,6 +118,16 @@ impl Home {
         files
     }
 }
+
+pub const OPT_OUT: Change = Change {
+    telemetry: Some(false),
+    log: None,
+    is_for_session: false,
+    resets_telemetry: false,
+    resets_log: false,
+    proxy: None,
+    hold: None,
+};
 
 /// The facts of a connection that does not exist.
 pub fn connection(policy: UsageDataPolicy) -> ConnectionFacts {
