@@ -2,7 +2,7 @@
 //! that the file system lacks, settings that cannot be read for a moment, no file descriptors, a full disk.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::common::child::{self, Host};
 use crate::common::{Home, OPT_OUT, arrived, connection, key, settle, wait_until};
@@ -233,9 +233,12 @@ fn c6_an_opt_out_of_a_vms_holds_while_settings_cannot_be_read_and_is_stored_when
         let decision = session.decisions().telemetry;
         assert_eq!((decision.verdict, decision.layer), (Verdict::Off, Layer::VmsPolicy), "{what}");
         assert_eq!(home.pending().len(), 0, "{what}");
-        // Whole at once: the background thread is about to change it.
+        // Under the lock, as the background thread is about to change the file.
+        let stop = Instant::now() + Duration::from_secs(10);
+        let lock = files::lock(&home.paths().settings_lock(), LockMode::Exclusive, stop).unwrap();
         let _ = std::fs::remove_dir(&settings);
-        files::write(&settings, b"{ // mine\n}\n").unwrap();
+        files::replace_content(&settings, b"{ // mine\n}\n", stop).unwrap();
+        drop(lock);
         assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Off, "{what}");
         wait_until(|| stored(&home) == Settings { telemetry: Some(false), by_policy: true, log: None });
         settle(&session);

@@ -62,8 +62,16 @@ internal static class ModuleSession
         }
     }
 
-    /// <summary>Lets requests begin; called by the first command of the module, or by the timer.</summary>
-    internal static void EndImportHold() => Interlocked.Exchange(ref s_importHold, null)?.Dispose();
+    /// <summary>
+    /// Lets requests begin, unless the notice is owed. Called by the commands of the module, and by the timer.
+    /// </summary>
+    internal static void EndImportHold()
+    {
+        if (s_importHold is not null && !Notice.IsOwed)
+        {
+            Interlocked.Exchange(ref s_importHold, null)?.Dispose();
+        }
+    }
 
     /// <summary>Returns the open connections of the current runspace, or of the whole process.</summary>
     internal static IReadOnlyList<VmsConnection> Connections(bool ofAllRunspaces = false)
