@@ -417,7 +417,7 @@ static void texts(void)
 {
     char text[4096];
     size_t length;
-    for (uint32_t which = VMS_TEXT_LIBRARY_VERSION; which <= VMS_TEXT_CONNECTION_REASON; which++) {
+    for (uint32_t which = VMS_TEXT_LIBRARY_VERSION; which <= VMS_TEXT_ENDPOINT_TEST; which++) {
         length = 4242;
         CHECK(p_get_text(which, text, sizeof text, &length) == VMS_OK);
         CHECK(strlen(text) == length);
@@ -436,6 +436,56 @@ static void texts(void)
     CHECK(text[needed - 1] == 0 && text[needed] == 'x');
     CHECK(p_last_error(NULL, 0, NULL) == VMS_ERROR_ARGUMENT);
     CHECK(p_last_error(NULL, 0, &length) == VMS_ERROR_BUFFER_TOO_SMALL);
+}
+
+/* What people can see, while three events are pending and nothing was sent. */
+static void seeing(void)
+{
+    char text[8192];
+    size_t length;
+    for (uint32_t which = VMS_EVENT_PENDING; which <= VMS_EVENT_PREVIEW; which++) {
+        /* The connections are closed again: what this session would record is its start. */
+        uint32_t events = which == VMS_EVENT_PENDING ? 3 : which == VMS_EVENT_PREVIEW;
+        for (uint32_t index = 0; index < events; index++) {
+            CHECK(p_get_event(which, index, text, sizeof text, &length) == VMS_OK);
+            CHECK(length == strlen(text) && strstr(text, "\"EventData\"") != NULL);
+            CHECK(p_get_event(which, index, text, 9, &length) == VMS_ERROR_BUFFER_TOO_SMALL && length > 9);
+        }
+        CHECK(p_get_event(which, events, text, sizeof text, &length) == VMS_ERROR_ARGUMENT);
+        CHECK_NAMES("index");
+        CHECK(p_get_event(which, UINT32_MAX, text, sizeof text, &length) == VMS_ERROR_ARGUMENT);
+        CHECK(p_get_event(which, 0, text, sizeof text, NULL) == VMS_ERROR_ARGUMENT);
+        CHECK(p_get_event(which, 0, NULL, 10, &length) == VMS_ERROR_ARGUMENT);
+    }
+    CHECK(p_get_event(0, 0, text, sizeof text, &length) == VMS_ERROR_ARGUMENT);
+    CHECK(p_get_event(99, 0, text, sizeof text, &length) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("which");
+    CHECK(p_test_endpoint() == VMS_OK);
+    CHECK(p_get_text(VMS_TEXT_ENDPOINT_TEST, text, sizeof text, &length) == VMS_OK);
+    CHECK(strncmp(text, "Name\tok\t", 8) == 0 && strstr(text, "\nAnswer\tok\t") != NULL);
+    CHECK(p_last_advice(NULL, 0, NULL) == VMS_ERROR_ARGUMENT);
+    CHECK(p_last_advice(text, sizeof text, &length) == VMS_OK && length == strlen(text));
+}
+
+/* What is cleared, and a choice that is taken back. */
+static void clearing(void)
+{
+    char old[64], later[64];
+    size_t length;
+    VmsConfig config = { .size = sizeof config };
+    VmsConfigChange change = { .size = sizeof change, .enable_telemetry = VMS_FALSE };
+    CHECK(p_clear_data(0) == VMS_ERROR_ARGUMENT);
+    CHECK(p_clear_data(16) == VMS_ERROR_ARGUMENT);
+    CHECK(p_clear_data(UINT32_MAX) == VMS_ERROR_ARGUMENT);
+    CHECK_NAMES("what");
+    CHECK(p_clear_data(VMS_CLEAR_SENT | VMS_CLEAR_LOG) == VMS_OK && pending() == 2);
+    CHECK(p_get_text(VMS_TEXT_SESSION_ID, old, sizeof old, &length) == VMS_OK);
+    CHECK(p_clear_data(VMS_CLEAR_IDS) == VMS_OK && pending() == 0);
+    CHECK(p_get_text(VMS_TEXT_SESSION_ID, later, sizeof later, &length) == VMS_OK && strcmp(old, later) != 0);
+    CHECK(p_set_config(&change) == VMS_OK);
+    change.enable_telemetry = VMS_RESET;
+    CHECK(p_set_config(&change) == VMS_OK);
+    CHECK(p_get_config(&config) == VMS_OK && config.telemetry_layer == VMS_LAYER_DEFAULT);
 }
 
 int main(int count, char **arguments)
@@ -459,8 +509,12 @@ int main(int count, char **arguments)
     texts();
     /* Nothing was sent so far. */
     CHECK(pending() == 3);
+    seeing();
     hold(VMS_FALSE);
     wait_until_sent();
+    hold(VMS_TRUE);
+    connections();
+    clearing();
     printf("all checks passed\n");
     return 0;
 }

@@ -50,6 +50,10 @@ static int32_t (*p_on_disconnect)(uint64_t);
 static int32_t (*p_set_config)(const VmsConfigChange *);
 static int32_t (*p_get_config)(VmsConfig *);
 static int32_t (*p_get_text)(uint32_t, char *, size_t, size_t *);
+static int32_t (*p_get_event)(uint32_t, uint32_t, char *, size_t, size_t *);
+static int32_t (*p_test_endpoint)(void);
+static int32_t (*p_clear_data)(uint32_t);
+static int32_t (*p_last_advice)(char *, size_t, size_t *);
 static int32_t (*p_last_error)(char *, size_t, size_t *);
 static int32_t (*p_reserve_connection)(uint64_t *);
 static int32_t (*p_find_vms)(uint64_t, const VmsLogon *, VmsServer *);
@@ -63,6 +67,8 @@ static void load(const char *path)
     struct { void *slot; const char *name; } all[] = {
         { &p_init_session, "init_session" }, { &p_on_connect, "on_connect" }, { &p_on_disconnect, "on_disconnect" },
         { &p_set_config, "set_config" }, { &p_get_config, "get_config" }, { &p_get_text, "get_text" },
+        { &p_get_event, "get_event" }, { &p_test_endpoint, "test_endpoint" }, { &p_clear_data, "clear_data" },
+        { &p_last_advice, "last_advice" },
         { &p_last_error, "last_error" }, { &p_reserve_connection, "reserve_connection" },
         { &p_find_vms, "find_vms" }, { &p_connect_vms, "connect_vms" }, { &p_get_child_site, "get_child_site" },
         { &p_get_connection, "get_connection" }, { &p_settle_connection, "settle_connection" },

@@ -87,6 +87,8 @@ fn main() {
             }
             "config" => config(),
             "text" => text(rest.parse().unwrap()),
+            // How many events there would be.
+            "preview" => (0..).map_while(preview).count().to_string(),
             "settle" => settle(),
             // Takes a lock, and keeps it until the process ends.
             "lock" => {
@@ -139,6 +141,17 @@ fn given(give: impl Fn(*mut c_char, usize, *mut usize) -> i32) -> String {
     assert_eq!(give(buffer.as_mut_ptr().cast::<c_char>(), buffer.len(), &raw mut length), abi::VMS_OK);
     buffer.truncate(length);
     String::from_utf8(buffer).unwrap()
+}
+
+/// Gives the event that the session would record, if there are so many.
+fn preview(index: u32) -> Option<String> {
+    let mut length = 0;
+    // SAFETY: the length can be written to.
+    let status = unsafe { ffi::get_event(abi::VMS_EVENT_PREVIEW, index, std::ptr::null_mut(), 0, &raw mut length) };
+    // SAFETY: the buffer has the capacity that is said, and the length can be written to.
+    let give =
+        |buffer, capacity, length| unsafe { ffi::get_event(abi::VMS_EVENT_PREVIEW, index, buffer, capacity, length) };
+    (status == abi::VMS_ERROR_BUFFER_TOO_SMALL).then(|| given(give))
 }
 
 fn truth(text: &str) -> u32 {

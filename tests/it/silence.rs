@@ -50,6 +50,9 @@ fn live(command: &mut Command, status: &str) {
     assert_eq!(host.ask("hold false"), "0");
     assert_eq!(host.ask("proxy"), "0");
     assert!(host.ask("config").starts_with(verdict));
+    // Without a folder there is no destination.
+    let has_folder = !host.ask("text 5").is_empty();
+    assert_eq!(host.ask("preview"), if has_folder { "1" } else { "0" });
     host.ask("settle");
     host.ask("mark end");
     host.end();
