@@ -244,7 +244,7 @@
 // clear_data: the telemetry log.
 #define VMS_CLEAR_LOG 8
 
-// timeout_seconds: no timeout.
+// timeout_seconds: no timeout. hold_seconds: no end.
 #define VMS_NO_TIMEOUT 4294967295
 
 /* Limits */
@@ -280,6 +280,10 @@ typedef struct VmsSessionInfo {
   // HTTP_PROXY, NO_PROXY, HOME, XDG_DATA_HOME and XDG_STATE_HOME. A value that is too long or not UTF-8 cannot be
   // used: if it could opt out, it does.
   const char *const *environment;
+  // For so many seconds no request begins, so that a command that opts out comes first. A call of set_config with
+  // hold_sending VMS_FALSE ends it. VMS_NO_TIMEOUT: only that call does. A request never begins sooner than 1 second
+  // after the start.
+  uint32_t hold_seconds;
 } VmsSessionInfo;
 
 // A count that may be unknown. All zero: not known, and left out of the event.

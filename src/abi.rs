@@ -166,7 +166,7 @@ pub const VMS_CLEAR_SENT: u32 = 4;
 /// clear_data: the telemetry log.
 pub const VMS_CLEAR_LOG: u32 = 8;
 
-/// timeout_seconds: no timeout.
+/// timeout_seconds: no timeout. hold_seconds: no end.
 pub const VMS_NO_TIMEOUT: u32 = 0xFFFF_FFFF;
 /// Longest string in a struct, in bytes without the NUL. A longer one is an error, and the rest of it is not read.
 pub const VMS_TEXT_LIMIT: usize = 8192;
@@ -198,6 +198,10 @@ pub struct VmsSessionInfo {
     /// HTTP_PROXY, NO_PROXY, HOME, XDG_DATA_HOME and XDG_STATE_HOME. A value that is too long or not UTF-8 cannot be
     /// used: if it could opt out, it does.
     pub environment: *const *const c_char,
+    /// For so many seconds no request begins, so that a command that opts out comes first. A call of set_config with
+    /// hold_sending VMS_FALSE ends it. VMS_NO_TIMEOUT: only that call does. A request never begins sooner than 1 second
+    /// after the start.
+    pub hold_seconds: u32,
 }
 
 /// A count that may be unknown. All zero: not known, and left out of the event.

@@ -50,6 +50,7 @@ pub unsafe extern "C" fn init_session(info: *const VmsSessionInfo) -> i32 {
             // SAFETY: as above.
             connection_string: unsafe { text(info.connection_string, "connection_string") }?,
             names_proxy: flag(info.names_proxy, "names_proxy")? == Some(true),
+            hold: Duration::from_secs(info.hold_seconds.into()),
         };
         // SAFETY: as the caller promised.
         let environment = match unsafe { variables(info.environment) }? {

@@ -34,7 +34,7 @@ pub struct Sender {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    first_request: Instant,
+    start: Instant,
 }
 
 struct State {
@@ -43,6 +43,15 @@ struct State {
     redirected: Option<Url>,
     is_running: bool,
     has_work: bool,
+    /// No request begins for so long after the start. `None`: the hold was ended.
+    hold: Option<Duration>,
+}
+
+impl State {
+    /// Returns how long the first request has to wait, so long after the start.
+    fn until_first_request(&self, elapsed: Duration) -> Option<Duration> {
+        FIRST_REQUEST.max(self.hold.unwrap_or_default()).checked_sub(elapsed)
+    }
 }
 
 impl Shared {
@@ -57,8 +66,7 @@ impl Shared {
     /// Waits for the time of the first request and for the batching delay. Returns the proxy.
     fn wait_for_batch(&self) -> ProxyChoice {
         let mut state = self.state();
-        while let Some(left) = self.first_request.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-        {
+        while let Some(left) = state.until_first_request(self.start.elapsed()) {
             state = self.wait(state, left);
         }
         let stop = Instant::now() + MAX_BATCH_DELAY;
@@ -86,9 +94,10 @@ impl Shared {
 
 impl Sender {
     /// No thread starts before [`Sender::wake`].
-    pub fn new(delivery: Delivery, proxy: ProxyChoice) -> Self {
-        let state = Mutex::new(State { proxy, redirected: None, is_running: false, has_work: false });
-        let shared = Shared { state, wake: Condvar::new(), first_request: Instant::now() + FIRST_REQUEST };
+    pub fn new(delivery: Delivery, proxy: ProxyChoice, hold: Duration) -> Self {
+        let hold = Some(hold).filter(|hold| !hold.is_zero());
+        let state = Mutex::new(State { proxy, redirected: None, is_running: false, has_work: false, hold });
+        let shared = Shared { state, wake: Condvar::new(), start: Instant::now() };
         Self { delivery: Arc::new(delivery), shared: Arc::new(shared) }
     }
 
@@ -117,6 +126,13 @@ impl Sender {
         state.has_work |= state.is_running;
         self.shared.wake.notify_all();
         outcome
+    }
+
+    /// Ends the hold that began with the session. Returns whether there was one that was not ended yet.
+    pub fn end_hold(&self) -> bool {
+        let was_held = self.shared.state().hold.take().is_some();
+        self.shared.wake.notify_all();
+        was_held
     }
 
     pub fn is_running(&self) -> bool {

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::Utc;
 use uuid::Uuid;
@@ -46,6 +46,8 @@ pub struct HostFacts {
     pub connection_string: Option<String>,
     /// Whether the host program will name the proxy with `set_config`. Nothing is sent before.
     pub names_proxy: bool,
+    /// For so long after the start no request begins, unless a change ends the hold.
+    pub hold: Duration,
 }
 
 /// The usage data option of a VMS (C7).
@@ -107,7 +109,8 @@ pub struct Change {
     pub resets_log: bool,
     /// For this session only.
     pub proxy: Option<ProxyChoice>,
-    /// Whether the host program begins, or has ended, to change the configuration. See [`Consent::hold`].
+    /// Whether the host program begins, or has ended, to change the configuration. See [`Consent::hold`]. The first end is that of
+    /// the hold that began with the session.
     pub hold: Option<bool>,
 }
 
@@ -204,7 +207,7 @@ impl Session {
         let proxy = if facts.names_proxy { ProxyChoice::Awaited } else { ProxyChoice::Environment };
         let work = paths.map_err(|error| error.to_string()).map(|paths| {
             let consent = Arc::new(Consent::new(&paths, environment.clone(), unusable));
-            let sender = Sender::new(Delivery::new(&paths, consent.clone(), destination), proxy);
+            let sender = Sender::new(Delivery::new(&paths, consent.clone(), destination), proxy, facts.hold);
             Work { paths, consent, sender }
         });
         Ok(Self { facts, environment, work, state: Mutex::default() })
@@ -480,7 +483,7 @@ impl Session {
         }
         let outcome = self.choose(&change, consent, sender);
         // Only now: nothing is sent before an opt-out is in effect (S6).
-        if change.hold == Some(false) {
+        if change.hold == Some(false) && !sender.end_hold() {
             consent.hold(false);
         }
         if let Some(proxy) = change.proxy {

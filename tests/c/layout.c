@@ -17,6 +17,7 @@ int main(void)
     MEMBER(VmsSessionInfo, os_description);
     MEMBER(VmsSessionInfo, connection_string);
     MEMBER(VmsSessionInfo, environment);
+    MEMBER(VmsSessionInfo, hold_seconds);
     STRUCT(VmsCount);
     MEMBER(VmsCount, known);
     MEMBER(VmsCount, value);

@@ -183,6 +183,7 @@ fn init(destination: &str, how: &str) -> i32 {
         framework_description: text.unwrap_or(null()),
         os_description: text.unwrap_or(null()),
         connection_string: destination.as_ptr(),
+        hold_seconds: 0,
         environment: if own.is_some() { entries.as_ptr() } else { null() },
     };
     // SAFETY: the record has its size, and its texts live for the call.

@@ -106,7 +106,8 @@ fn a2_the_header_has_the_structs_of_the_library() {
             framework_description,
             os_description,
             connection_string,
-            environment
+            environment,
+            hold_seconds
         }
     );
     layout!(lines, VmsCount { known, value });

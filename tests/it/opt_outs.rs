@@ -335,6 +335,31 @@ fn s6_while_a_host_changes_the_configuration_no_request_begins() {
     assert_eq!(collector.connections(), 3);
 }
 
+/// The hold that an import begins with: it ends by itself, or when the first command runs, and then no second time.
+#[test]
+fn s6_a_session_that_begins_with_a_hold_sends_when_the_hold_ends() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    let destination = collector.connection_string(&key);
+    let session = home.held_session(&destination, Duration::from_secs(u32::MAX.into()));
+    wait_for_a_later_session(&collector);
+    assert_eq!((collector.connections(), home.pending().len()), (1, 1));
+    // A command that changes the configuration begins before it ends the hold.
+    for change in [HOLD, RELEASE] {
+        session.set_config(change).unwrap();
+    }
+    wait_for_a_later_session(&collector);
+    assert_eq!((collector.connections(), home.pending().len()), (2, 1));
+    session.set_config(RELEASE).unwrap();
+    arrived(&collector, &key, 1);
+    settle(&session);
+
+    let (start, home) = (Instant::now(), Home::new());
+    let session = home.held_session(&destination, Duration::from_secs(2));
+    arrived(&collector, &key, 2);
+    assert!(start.elapsed() >= Duration::from_secs(2));
+    settle(&session);
+}
+
 /// A host begins to change the configuration when a request is about to begin: only the lock on the settings holds it back.
 #[test]
 fn s6_c10_a_request_that_is_about_to_begin_when_a_host_begins_to_change_the_configuration_does_not() {

@@ -59,7 +59,7 @@ pub fn assembly() -> Outcome<PathBuf> {
         let tool = packages.tool(if cfg!(windows) { "win" } else { "unix" })?;
         copy_folder(&tool, folder)?;
         if !cfg!(windows) {
-            packages.compile(&tool, folder, std::env::consts::OS, std::slice::from_ref(&packages.framework))?;
+            packages.compile_tool(&tool, folder, std::env::consts::OS, std::slice::from_ref(&packages.framework))?;
         }
         // Where this PowerShell, and no other one, looks for modules.
         copy_folder(&packages.package("pester", "PesterVersion").join("tools"), &folder.join("Modules/Pester"))
@@ -93,10 +93,24 @@ pub fn for_wine() -> Outcome<ForWine> {
         let tool = packages.tool("win")?;
         let shell = folder.join("shell");
         copy_folder(&tool, &shell)?;
-        packages.compile(&tool, &shell, "windows", &frameworks)?;
+        packages.compile_tool(&tool, &shell, "windows", &frameworks)?;
         copy_folder(&packages.package("pester", "PesterVersion").join("tools"), &shell.join("Modules/Pester"))
     })?;
     Ok(ForWine { program: folder.join("shell/pwsh.exe"), runtime: folder.join("dotnet") })
+}
+
+/// Compiles a module's assembly ahead, for PowerShell 7 on this system or on Windows: an import then compiles nothing.
+pub fn compile_ahead(assembly: &Path, into: &Path, for_windows: bool) -> Outcome<()> {
+    let packages = Packages::restore()?;
+    let (system, tool, mut references) = if for_windows && !cfg!(windows) {
+        let package = packages.package("microsoft.netcore.app.runtime.win-x64", "RuntimeVersion");
+        let parts = ["native", "lib/net10.0"].map(|part| package.join("runtimes/win-x64").join(part));
+        ("windows", "win", parts.to_vec())
+    } else {
+        (std::env::consts::OS, if cfg!(windows) { "win" } else { "unix" }, vec![packages.framework.clone()])
+    };
+    references.push(packages.tool(tool)?);
+    packages.compile(assembly, into, system, &references)
 }
 
 /// The files of tests in PowerShell, in the order of their names.
@@ -176,20 +190,23 @@ impl Packages {
     }
 
     /// Compiles a tool's assemblies for a system into a folder.
-    fn compile(&self, tool: &Path, folder: &Path, system: &str, frameworks: &[PathBuf]) -> Outcome<()> {
+    fn compile_tool(&self, tool: &Path, folder: &Path, system: &str, frameworks: &[PathBuf]) -> Outcome<()> {
+        let references = [frameworks, &[tool.to_owned()]].concat();
+        let files = COMPILED.map(|name| format!("{name}.dll"));
+        files.iter().try_for_each(|file| self.compile(&tool.join(file), &folder.join(file), system, &references))
+    }
+
+    /// Compiles an assembly ahead.
+    fn compile(&self, assembly: &Path, into: &Path, system: &str, references: &[PathBuf]) -> Outcome<()> {
         let host = self.text("NETCoreSdkPortableRuntimeIdentifier");
         let compiler = self.package(&format!("microsoft.netcore.app.crossgen2.{host}"), "RuntimeVersion");
-        for name in COMPILED {
-            let file = format!("{name}.dll");
-            let mut command = Command::new(compiler.join("tools/crossgen2"));
-            command.arg(tool.join(&file)).arg("--out").arg(folder.join(&file)).arg("--optimize");
-            for references in frameworks.iter().map(PathBuf::as_path).chain([tool]) {
-                command.arg("--reference").arg(references.join("*.dll"));
-            }
-            let arch = if system == "windows" { "x64" } else { rid_arch(host) };
-            output(command.args(["--targetos", system, "--targetarch", arch]))?;
+        let mut command = Command::new(compiler.join("tools/crossgen2"));
+        command.arg(assembly).arg("--out").arg(into).arg("--optimize");
+        for references in references {
+            command.arg("--reference").arg(references.join("*.dll"));
         }
-        Ok(())
+        let arch = if system == "windows" { "x64" } else { rid_arch(host) };
+        output(command.args(["--targetos", system, "--targetarch", arch])).map(drop)
     }
 }
 

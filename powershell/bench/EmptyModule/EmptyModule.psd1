@@ -10,7 +10,7 @@
     DotNetFrameworkVersion = '4.7.2'
     CompatiblePSEditions   = @('Desktop', 'Core')
     FunctionsToExport      = @()
-    CmdletsToExport        = @('Get-Nothing')
+    CmdletsToExport        = @('Clear-Nothing', 'Find-Nothing', 'Get-Nothing', 'Reset-Nothing', 'Set-Nothing')
     VariablesToExport      = @()
     AliasesToExport        = @()
     PrivateData            = @{

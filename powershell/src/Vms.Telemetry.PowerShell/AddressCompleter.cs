@@ -8,6 +8,6 @@ namespace Vms.Telemetry.PowerShell;
 public sealed class AddressCompleter : Completer
 {
     /// <inheritdoc/>
-    protected override IEnumerable<string> Offers(string word) => ModuleSession.Addresses
+    protected override IEnumerable<string> Offers(string word) => ModuleConnections.Addresses
         .Where(address => address.IndexOf(word.Trim('\'', '"'), StringComparison.OrdinalIgnoreCase) >= 0);
 }

@@ -124,7 +124,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     protected override void BeginProcessing()
     {
         base.BeginProcessing();
-        _replaced = ModuleSession.Connections();
+        _replaced = ModuleConnections.Open();
         // Only what the user typed: objects of a pipeline have such properties by chance.
         foreach (var name in s_ofMilestonePSTools)
         {
@@ -180,7 +180,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
         {
             var logon = Logon();
             WriteProgress(Progress("Logging on"));
-            WriteResult(ModuleSession.Connect(logon, _replaced, _stop.Token));
+            WriteResult(ModuleConnections.Connect(logon, _replaced, _stop.Token));
             // The other connections of this command stay open beside it.
             _replaced = [];
         }
@@ -259,7 +259,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
         WriteProgress(progress);
     }
 
-    private ProgressRecord Progress(string status) => new(ModuleSession.ProgressId, "Connecting to " + Target, status);
+    private ProgressRecord Progress(string status) => new(ProgressId, "Connecting to " + Target, status);
 
     private static VmsConnectionException Refused(TelemetryStatus status, string what, string advice) =>
         new(status, "The logon cannot be tried: " + what + ". " + advice, advice);

@@ -22,7 +22,7 @@ public sealed class DisconnectVmsCommand : VmsCommand
         }
         else if (!MyInvocation.ExpectingInput)
         {
-            Disconnect(ModuleSession.Connections());
+            Disconnect(ModuleConnections.Open());
         }
     }
 
@@ -48,11 +48,11 @@ public sealed class DisconnectVmsCommand : VmsCommand
         if (connection.IsCounting)
         {
             var counts = "Waiting a second at most for the counts, " + connection.ItemsCounted + " so far";
-            WriteProgress(new ProgressRecord(ModuleSession.ProgressId, Activity, counts));
+            WriteProgress(new ProgressRecord(ProgressId, Activity, counts));
         }
 
         connection.Close();
-        WriteProgress(new ProgressRecord(ModuleSession.ProgressId, Activity, " ") { RecordType = ProgressRecordType.Completed });
+        WriteProgress(new ProgressRecord(ProgressId, Activity, " ") { RecordType = ProgressRecordType.Completed });
         WriteVerbose(
             "Disconnected from " + connection.Address + ". Items counted for telemetry: "
                 + connection.ItemsCounted.ToString(CultureInfo.InvariantCulture) + ".");

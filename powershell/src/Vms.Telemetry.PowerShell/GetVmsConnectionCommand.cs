@@ -15,6 +15,6 @@ public sealed class GetVmsConnectionCommand : VmsCommand
     protected override void EndProcessing()
     {
         Views.Load(this);
-        WriteObject(ModuleSession.Connections(All), true);
+        WriteObject(ModuleConnections.Open(All), true);
     }
 }

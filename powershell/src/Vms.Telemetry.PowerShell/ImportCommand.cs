@@ -1,5 +1,3 @@
-using System;
-using System.Collections.Generic;
 using System.Management.Automation;
 using System.Management.Automation.Runspaces;
 using System.Reflection;
@@ -14,36 +12,19 @@ namespace Vms.Telemetry.PowerShell;
 /// </remarks>
 internal static class ImportCommand
 {
-    /// <summary>Writes verbose messages if the user asked for such. Otherwise the messages are not made.</summary>
-    /// <param name="messages">Makes the messages.</param>
-    internal static void WriteVerbose(Func<PSCmdlet, IEnumerable<string>> messages)
+    /// <summary>Returns the command if the user asked for verbose messages.</summary>
+    internal static PSCmdlet? FindVerbose()
     {
-        var context = Read(Runspace.DefaultRunspace, "ExecutionContext");
-        if (Read(Read(context, "CurrentCommandProcessor"), "Command") is PSCmdlet command && IsVerbose(command))
-        {
-            foreach (var message in messages(command))
-            {
-                command.WriteVerbose(message);
-            }
-        }
+        var context = Read(typeof(Runspace), "ExecutionContext", Runspace.DefaultRunspace);
+        var processor = Read(context?.GetType(), "CurrentCommandProcessor", context);
+        // The property is one of the base class.
+        return Read(processor?.GetType(), "Command", processor) is PSCmdlet command && IsVerbose(command) ? command : null;
     }
 
     private static bool IsVerbose(PSCmdlet command) =>
         command.MyInvocation.BoundParameters.ContainsKey("Verbose")
-        || command.GetVariableValue("VerbosePreference") is not ActionPreference.SilentlyContinue;
+        || command.GetVariableValue("VerbosePreference") is not (null or ActionPreference.SilentlyContinue);
 
-    private static object? Read(object? from, string property)
-    {
-        const BindingFlags Declared =
-            BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
-        for (Type? type = from?.GetType(); type is not null; type = type.BaseType)
-        {
-            if (type.GetProperty(property, Declared) is { } found)
-            {
-                return found.GetValue(from);
-            }
-        }
-
-        return null;
-    }
+    private static object? Read(System.Type? type, string property, object? from) =>
+        type?.GetProperty(property, BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)?.GetValue(from);
 }

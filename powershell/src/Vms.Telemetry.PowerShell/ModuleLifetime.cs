@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.Linq;
 using System.Management.Automation;
 
@@ -23,8 +22,11 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
     {
         try
         {
-            var hasProblem = ModuleSession.Current.HasProblem;
-            ImportCommand.WriteVerbose(command => Messages(command, hasProblem));
+            var session = ModuleSession.Current;
+            if (ImportCommand.FindVerbose() is { } command)
+            {
+                WriteVerbose(command, session);
+            }
         }
         catch (Exception)
         {
@@ -32,11 +34,11 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
         }
     }
 
-    private static IEnumerable<string> Messages(PSCmdlet command, bool hasProblem)
+    private static void WriteVerbose(PSCmdlet command, TelemetrySession session)
     {
-        if (hasProblem && ModuleSession.StatusMessage() is { } status)
+        if (session.HasProblem && ModuleSession.StatusMessage() is { } status)
         {
-            yield return status;
+            command.WriteVerbose(status);
         }
 
         // Not a search for commands, which looks into all modules of the computer: between an import and the command that opts
@@ -44,9 +46,9 @@ public sealed class ModuleLifetime : IModuleAssemblyInitializer, IModuleAssembly
         var hidden = s_commands.Where(name => command.InvokeProvider.Item.Exists("Function:" + name)).ToArray();
         if (hidden.Length > 0)
         {
-            yield return "Functions of other modules hide " + string.Join(", ", hidden)
+            command.WriteVerbose("Functions of other modules hide " + string.Join(", ", hidden)
                 + " of VmsTelemetry, as a function goes before a cmdlet. Use VmsTelemetry\\" + hidden[0]
-                + ", or import with a prefix: Import-Module VmsTelemetry -Prefix My";
+                + ", or import with a prefix: Import-Module VmsTelemetry -Prefix My");
         }
     }
 

@@ -11,8 +11,6 @@ namespace Vms.Telemetry.PowerShell;
 /// </summary>
 internal static class Notice
 {
-    private const string FileName = "notice.txt";
-
     /// <summary>Hosts whose console a person reads. Jobs and remote sessions have others, which would use the notice up.</summary>
     private static readonly string[] s_hosts = ["ConsoleHost", "Windows PowerShell ISE Host", "Visual Studio Code Host"];
 
@@ -30,24 +28,29 @@ internal static class Notice
     private static volatile bool s_isShown;
 
     /// <summary>Gets whether requests wait for the notice: somebody is at a prompt, and has not been told.</summary>
-    internal static bool IsOwed => FindOwed() is not null;
+    internal static bool IsOwed => !s_isShown && s_isPersonThere.Value && !WasShown();
+
+    /// <summary>
+    /// Gets the file, in the data folder of the native library. It is read before the session starts, so the library is not asked.
+    /// </summary>
+    private static string File => Path.Combine(LocalData(), "Milestone", "MilestonePSTools", "notice.txt");
 
     /// <summary>Shows the notice if it is owed. It stays owed where nobody can see it, and while telemetry is off.</summary>
     internal static void Show(PSCmdlet command)
     {
-        if (FindOwed() is not { } config || !s_hosts.Contains(command.Host.Name))
+        if (!IsOwed || !s_hosts.Contains(command.Host.Name) || ModuleSession.ReadConfig() is not { EnableTelemetry: true } config)
         {
             return;
         }
 
-        Write(command, "VmsTelemetry sends anonymous usage events (import, connect, disconnect) to "
-            + ConnectionString.Host(config.ConnectionString) + ". To see them: Get-VmsTelemetryEvent -Preview");
+        Write(command, "VmsTelemetry sends anonymous usage events (import, connect, disconnect) to " + config.Endpoint
+            + ". To see them: Get-VmsTelemetryEvent -Preview");
         Write(command, "To opt out: Set-VmsModuleConfig -EnableTelemetry $false. More: Get-Help about_VmsTelemetry."
             + " This notice is shown once.");
         s_isShown = true;
         try
         {
-            File.WriteAllText(Path.Combine(config.DataFolder, FileName), Fields());
+            System.IO.File.WriteAllText(File, Fields());
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -58,35 +61,27 @@ internal static class Notice
     private static void Write(PSCmdlet command, string line) =>
         command.WriteInformation(new HostInformationMessage { Message = line }, ["PSHOST"]);
 
-    /// <summary>Returns the configuration if the notice is owed.</summary>
-    private static TelemetryConfig? FindOwed()
+    private static bool WasShown()
     {
         try
         {
-            var isPossible = !s_isShown && s_isPersonThere.Value;
-            return isPossible && ModuleSession.Current.GetConfig() is { TelemetryEnabled: true } config && !WasShown(config)
-                ? config
-                : null;
-        }
-        catch (TelemetryException)
-        {
-            // Without a session nothing is sent.
-            return null;
-        }
-    }
-
-    private static bool WasShown(TelemetryConfig config)
-    {
-        var file = new FileInfo(Path.Combine(config.DataFolder, FileName));
-        try
-        {
-            var fields = Fields();
-            return file.Exists && file.Length == fields.Length && File.ReadAllText(file.FullName) == fields;
+            var (file, fields) = (new FileInfo(File), Fields());
+            return file.Exists && file.Length == fields.Length && System.IO.File.ReadAllText(file.FullName) == fields;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             return false;
         }
+    }
+
+    private static string LocalData()
+    {
+        var isWindows = Path.DirectorySeparatorChar == '\\';
+        return isWindows && Environment.GetEnvironmentVariable("LOCALAPPDATA") is { Length: > 0 } folder
+            ? folder
+            : Environment.GetFolderPath(
+                Environment.SpecialFolder.LocalApplicationData,
+                Environment.SpecialFolderOption.DoNotVerify);
     }
 
     private static string Fields() => "Shown when these events and fields were the list:\n"

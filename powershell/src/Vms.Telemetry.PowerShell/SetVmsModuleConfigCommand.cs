@@ -191,6 +191,9 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
             WriteWarning(Sentence(warning));
         }
 
+        // Telemetry may be on only now, so that there is something to tell.
+        EndImportHold();
+
         if (PassThru)
         {
             Views.Load(this);

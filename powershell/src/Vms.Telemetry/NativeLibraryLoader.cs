@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.ComponentModel;
 using System.IO;
 using System.Runtime.InteropServices;
-using System.Text;
 
 namespace Vms.Telemetry;
 
@@ -22,9 +21,6 @@ internal static unsafe class NativeLibraryLoader
     /// <summary>RTLD_NOW: a library that lacks something fails here, not in the middle of a call.</summary>
     private const int RtldNow = 2;
 
-    /// <summary>RTLD_NOLOAD, as Linux has it: finds what is loaded, by the name that the library gives itself.</summary>
-    private const int RtldNoLoad = 4;
-
     /// <summary>GET_MODULE_HANDLE_EX_FLAG_PIN.</summary>
     private const uint PinModule = 1;
 
@@ -33,25 +29,26 @@ internal static unsafe class NativeLibraryLoader
 
     private static readonly bool s_isWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
 
-    /// <summary>Whether the dynamic linker's functions are in libc: libdl.so.2 is there with glibc only.</summary>
-    private static bool s_linkerIsInLibc = RuntimeInformation.IsOSPlatform(OSPlatform.OSX);
+    /// <summary>Whether libc has its name in glibc. Other systems have another, which .NET finds.</summary>
+    private static bool s_isGlibc = true;
 
     /// <summary>
     /// Finds a copy of the library that the process has already, for example because two modules ship it: they share one
-    /// session.
+    /// session. Outside Windows, looking for a file by its bare name would search the folders of the system, so whoever loads a
+    /// copy says so to the others.
     /// </summary>
     /// <returns>A handle for <see cref="FindExport"/>, or zero.</returns>
     internal static IntPtr FindLoaded()
     {
-        if (s_isWindows)
+        if (!s_isWindows)
         {
-            fixed (char* name = WindowsFile)
-            {
-                return GetModuleHandleExW(PinModule, name, out var module) ? module : IntPtr.Zero;
-            }
+            return AppDomain.CurrentDomain.GetData(LinuxFile) is IntPtr loaded ? loaded : IntPtr.Zero;
         }
 
-        return OpenShared(LinuxFile, RtldNow | RtldNoLoad);
+        fixed (char* name = WindowsFile)
+        {
+            return GetModuleHandleExW(PinModule, name, out var module) ? module : IntPtr.Zero;
+        }
     }
 
     /// <summary>Loads the library.</summary>
@@ -61,43 +58,46 @@ internal static unsafe class NativeLibraryLoader
     {
         var location = typeof(NativeLibraryLoader).Assembly.Location;
         var folder = location.Length > 0 ? Path.GetDirectoryName(location)! : AppContext.BaseDirectory;
-        var reasons = new StringBuilder("the native telemetry library cannot be loaded");
-
         var (system, file) = s_isWindows ? ("win", WindowsFile)
             : RuntimeInformation.IsOSPlatform(OSPlatform.OSX) ? ("osx", "libvms_telemetry.dylib")
             : ("linux", LinuxFile);
         var rid = system + "-" + Architecture();
         List<string> candidates =
         [
+            Path.Combine(folder, file),
             Path.Combine(folder, rid, file),
             Path.Combine(folder, "runtimes", rid, "native", file),
-            Path.Combine(folder, file),
+            // Of a module whose assembly for PowerShell 7 is in the folder of another processor.
+            Path.Combine(folder, "..", rid, file),
         ];
         if (location.Length == 0)
         {
-            reasons.Append(" (the assembly was loaded from memory, so the library is searched for beside the program)");
             candidates.AddRange(Extracted(file));
         }
 
+        var reasons = "";
         foreach (var candidate in candidates)
         {
             if (!File.Exists(candidate))
             {
-                reasons.Append("; no file ").Append(candidate);
+                reasons += "; no file " + candidate;
                 continue;
             }
 
             var library = Open(candidate, out var error);
             if (library != IntPtr.Zero)
             {
+                AppDomain.CurrentDomain.SetData(LinuxFile, library);
                 problem = "";
                 return library;
             }
 
-            reasons.Append("; ").Append(candidate).Append(": ").Append(error);
+            reasons += "; " + candidate + ": " + error;
         }
 
-        problem = reasons.Append(Advice(reasons.ToString())).ToString();
+        problem = "the native telemetry library cannot be loaded"
+            + (location.Length > 0 ? "" : " (the assembly was loaded from memory, so the library is searched for beside the program)")
+            + reasons + Advice(reasons);
         return IntPtr.Zero;
     }
 
@@ -110,8 +110,8 @@ internal static unsafe class NativeLibraryLoader
         fixed (byte* text = NativeMethods.Utf8(name))
         {
             return s_isWindows ? GetProcAddress(library, text)
-                : s_linkerIsInLibc ? LibcSym(library, text)
-                : LibdlSym(library, text);
+                : s_isGlibc ? GlibcSym(library, text)
+                : LibcSym(library, text);
         }
     }
 
@@ -164,37 +164,35 @@ internal static unsafe class NativeLibraryLoader
             return library;
         }
 
-        library = OpenShared(path, RtldNow);
+        library = OpenShared(path);
         if (library == IntPtr.Zero)
         {
+            // At its first call, .NET looks dlerror up in a way that clears the reason. So the file is opened once more.
+            LinkerError();
+            library = OpenShared(path);
             error = Marshal.PtrToStringAnsi(LinkerError()) ?? "no reason given";
         }
 
         return library;
     }
 
-    private static IntPtr OpenShared(string name, int flags)
+    private static IntPtr OpenShared(string path)
     {
-        // On its first call .NET looks dlerror up with dlopen and dlsym, which would clear the reason of a failure.
-        LinkerError();
-        fixed (byte* text = NativeMethods.Utf8(name))
+        fixed (byte* text = NativeMethods.Utf8(path))
         {
-            return s_linkerIsInLibc ? LibcOpen(text, flags) : LibdlOpen(text, flags);
+            try
+            {
+                return s_isGlibc ? GlibcOpen(text, RtldNow) : LibcOpen(text, RtldNow);
+            }
+            catch (DllNotFoundException) when (s_isGlibc)
+            {
+                s_isGlibc = false;
+                return LibcOpen(text, RtldNow);
+            }
         }
     }
 
-    private static IntPtr LinkerError()
-    {
-        try
-        {
-            return s_linkerIsInLibc ? LibcError() : LibdlError();
-        }
-        catch (DllNotFoundException)
-        {
-            s_linkerIsInLibc = true;
-            return LibcError();
-        }
-    }
+    private static IntPtr LinkerError() => s_isGlibc ? GlibcError() : LibcError();
 
     [DllImport("kernel32", ExactSpelling = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
@@ -209,17 +207,17 @@ internal static unsafe class NativeLibraryLoader
     [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
     private static extern IntPtr GetProcAddress(IntPtr library, byte* name);
 
-    [DllImport("libdl.so.2", EntryPoint = "dlopen", ExactSpelling = true)]
+    [DllImport("libc.so.6", EntryPoint = "dlopen", ExactSpelling = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern IntPtr LibdlOpen(byte* path, int flags);
+    private static extern IntPtr GlibcOpen(byte* path, int flags);
 
-    [DllImport("libdl.so.2", EntryPoint = "dlsym", ExactSpelling = true)]
+    [DllImport("libc.so.6", EntryPoint = "dlsym", ExactSpelling = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern IntPtr LibdlSym(IntPtr library, byte* name);
+    private static extern IntPtr GlibcSym(IntPtr library, byte* name);
 
-    [DllImport("libdl.so.2", EntryPoint = "dlerror", ExactSpelling = true)]
+    [DllImport("libc.so.6", EntryPoint = "dlerror", ExactSpelling = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern IntPtr LibdlError();
+    private static extern IntPtr GlibcError();
 
     [DllImport("libc", EntryPoint = "dlopen", ExactSpelling = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

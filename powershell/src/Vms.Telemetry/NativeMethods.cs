@@ -16,15 +16,15 @@ internal sealed unsafe class NativeMethods
     internal const uint True = 2;
 
     /// <summary>VMS_NO_TIMEOUT.</summary>
-    private const uint NoTimeout = uint.MaxValue;
+    internal const uint NoTimeout = uint.MaxValue;
 
     /// <summary>Enough for every text except the longest paths.</summary>
     private const int UsualText = 512;
 
     private static readonly object s_gate = new();
-    private static NativeMethods? s_loaded;
+    private static IntPtr s_library;
+    private static NativeMethods? s_bound;
 
-    private readonly delegate* unmanaged[Cdecl]<NativeSessionInfo*, int> _initSession;
     private readonly delegate* unmanaged[Cdecl]<NativeConnectionInfo*, ulong*, int> _onConnect;
     private readonly delegate* unmanaged[Cdecl]<ulong*, int> _reserveConnection;
     private readonly delegate* unmanaged[Cdecl]<ulong, NativeLogon*, NativeServer*, int> _findVms;
@@ -44,8 +44,6 @@ internal sealed unsafe class NativeMethods
 
     private NativeMethods(IntPtr library, ref string problem)
     {
-        _initSession =
-            (delegate* unmanaged[Cdecl]<NativeSessionInfo*, int>)Find(library, "init_session", ref problem);
         _onConnect =
             (delegate* unmanaged[Cdecl]<NativeConnectionInfo*, ulong*, int>)Find(library, "on_connect", ref problem);
         _reserveConnection =
@@ -75,34 +73,40 @@ internal sealed unsafe class NativeMethods
             (delegate* unmanaged[Cdecl]<byte*, UIntPtr, UIntPtr*, int>)Find(library, "last_advice", ref problem);
     }
 
-    /// <summary>Loads the library, once in a process.</summary>
+    /// <summary>Opens the library, once in a process. Looks nothing up, as an import needs one function alone.</summary>
     /// <param name="problem">Why there is none.</param>
-    internal static NativeMethods? Load(out string problem)
+    /// <returns>A handle for <see cref="InitSession"/>, or zero.</returns>
+    internal static IntPtr Open(out string problem)
     {
         lock (s_gate)
         {
             problem = "";
-            if (s_loaded is null)
+            if (s_library == IntPtr.Zero)
             {
                 // Use another module's copy if it has all functions that are called: a process has one session.
-                s_loaded = Bind(NativeLibraryLoader.FindLoaded(), ref problem);
-                if (s_loaded is null)
-                {
-                    s_loaded = Bind(NativeLibraryLoader.Load(out problem), ref problem);
-                }
+                var loaded = NativeLibraryLoader.FindLoaded();
+                var unfit = "";
+                s_bound = loaded == IntPtr.Zero ? null : Bind(loaded, ref unfit);
+                s_library = s_bound is null ? NativeLibraryLoader.Load(out problem) : loaded;
             }
 
-            return s_loaded;
+            return s_library;
+        }
+    }
+
+    /// <summary>Looks all functions up, once in a process.</summary>
+    /// <param name="problem">Why that failed.</param>
+    internal static NativeMethods? Bind(out string problem)
+    {
+        lock (s_gate)
+        {
+            problem = "";
+            return s_bound ??= Bind(s_library, ref problem);
         }
     }
 
     private static NativeMethods? Bind(IntPtr library, ref string problem)
     {
-        if (library == IntPtr.Zero)
-        {
-            return null;
-        }
-
         var methods = new NativeMethods(library, ref problem);
         return problem.Length == 0 ? methods : null;
     }
@@ -125,13 +129,23 @@ internal sealed unsafe class NativeMethods
 
     internal static uint Truth(bool? value) => value switch { null => Unset, false => False, true => True };
 
-    internal TelemetryStatus InitSession(
+    /// <summary>Starts the session.</summary>
+    /// <exception cref="TelemetryException">The library has no such function.</exception>
+    internal static TelemetryStatus InitSession(
+        IntPtr library,
         TelemetryOptions options,
         string framework,
         string system,
         string[]? environment,
         bool namesProxy)
     {
+        var problem = "";
+        var initSession = (delegate* unmanaged[Cdecl]<NativeSessionInfo*, int>)Find(library, "init_session", ref problem);
+        if (initSession == null)
+        {
+            throw new TelemetryException(TelemetryStatus.Unavailable, problem);
+        }
+
         // All entries in one block, each with its NUL, and a NULL pointer behind the pointers to them.
         var count = environment?.Length ?? 0;
         var block = Utf8(string.Join("\0", environment ?? []))!;
@@ -158,8 +172,9 @@ internal sealed unsafe class NativeMethods
                 OSDescription = systemText,
                 ConnectionString = connection,
                 Environment = first,
+                HoldSeconds = options.HoldSeconds,
             };
-            return (TelemetryStatus)_initSession(&info);
+            return (TelemetryStatus)initSession(&info);
         }
     }
 

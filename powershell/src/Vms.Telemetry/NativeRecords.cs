@@ -15,6 +15,7 @@ internal unsafe struct NativeSessionInfo
     internal byte* OSDescription;
     internal byte* ConnectionString;
     internal byte** Environment;
+    internal uint HoldSeconds;
 }
 
 /// <summary>VmsCount.</summary>

@@ -24,13 +24,18 @@ internal static class SystemProxy
     internal static string? Problem => s_problem;
 
     /// <summary>Starts looking for the proxy unless that was done already. Called only if telemetry is on.</summary>
-    /// <param name="native">The library that uses the proxy.</param>
     /// <param name="connectionString">The host's connection string.</param>
-    internal static void Announce(NativeMethods native, string? connectionString)
+    internal static void Announce(string? connectionString)
     {
         if (IsNeeded && Interlocked.Exchange(ref s_asked, 1) == 0)
         {
-            ThreadPool.QueueUserWorkItem(_ => Find(native, connectionString));
+            ThreadPool.QueueUserWorkItem(_ =>
+            {
+                if (NativeMethods.Bind(out var _) is { } native)
+                {
+                    Find(native, connectionString);
+                }
+            });
         }
     }
 

@@ -26,14 +26,12 @@ public sealed class TelemetrySession : IDisposable
         "DO_NOT_TRACK", "HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY", "HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
     ];
 
-    private readonly NativeMethods? _native;
     private readonly string? _connectionString;
-    private readonly string? _problem;
+    private volatile string? _problem;
     private volatile bool _isDisposed;
 
-    private TelemetrySession(NativeMethods? native, string? connectionString, string? problem, bool startedOn = false)
+    private TelemetrySession(string? connectionString, string? problem, bool startedOn = false)
     {
-        _native = native;
         _connectionString = connectionString;
         _problem = problem;
         StartedOn = startedOn;
@@ -46,8 +44,24 @@ public sealed class TelemetrySession : IDisposable
     internal bool StartedOn { get; }
 
     /// <summary>Gets whether telemetry may have a problem to show: it did not start as on, or something failed.</summary>
-    internal bool HasProblem =>
-        _native is null || !StartedOn || _native.HasText(NativeText.LastFailure) || _native.HasText(NativeText.DeliveryFailure);
+    internal bool HasProblem => Functions is not { } native
+        || !StartedOn || native.HasText(NativeText.LastFailure) || native.HasText(NativeText.DeliveryFailure);
+
+    /// <summary>Gets the functions of the native library, which are looked up at first use. Null if there is no session.</summary>
+    private NativeMethods? Functions
+    {
+        get
+        {
+            if (_problem is not null)
+            {
+                return null;
+            }
+
+            var native = NativeMethods.Bind(out var problem);
+            _problem = native is null ? problem : null;
+            return native;
+        }
+    }
 
     /// <summary>
     /// Starts the session of this process, or joins it. Records <c>NewSession</c> if telemetry is on.
@@ -63,14 +77,15 @@ public sealed class TelemetrySession : IDisposable
 
         try
         {
-            var native = NativeMethods.Load(out var problem);
-            if (native is null)
+            var library = NativeMethods.Open(out var problem);
+            if (library == IntPtr.Zero)
             {
-                return new TelemetrySession(null, null, problem);
+                return new TelemetrySession(null, problem);
             }
 
             var isWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
-            var status = native.InitSession(
+            var status = NativeMethods.InitSession(
+                library,
                 options,
                 RuntimeInformation.FrameworkDescription,
                 RuntimeInformation.OSDescription,
@@ -78,20 +93,21 @@ public sealed class TelemetrySession : IDisposable
                 isWindows);
             if (NativeMethods.IsError(status))
             {
-                return new TelemetrySession(null, null, "the session cannot start: " + native.LastError());
+                problem = "the session cannot start: " + (NativeMethods.Bind(out problem)?.LastError() ?? problem);
+                return new TelemetrySession(null, problem);
             }
 
-            var session = new TelemetrySession(native, options.ConnectionString, null, status == TelemetryStatus.Ok);
-            if (isWindows)
+            var session = new TelemetrySession(options.ConnectionString, null, status == TelemetryStatus.Ok);
+            if (session.StartedOn && SystemProxy.IsNeeded)
             {
-                session.AnnounceProxy(native);
+                SystemProxy.Announce(session._connectionString);
             }
 
             return session;
         }
         catch (Exception exception)
         {
-            return new TelemetrySession(null, null, "the session cannot start: " + exception.Message);
+            return new TelemetrySession(null, "the session cannot start: " + exception.Message);
         }
     }
 
@@ -106,19 +122,19 @@ public sealed class TelemetrySession : IDisposable
         }
 
         ThrowIfDisposed();
-        if (_native is null)
+        if (Functions is not { } native)
         {
             return new TelemetryConnection(null, 0, false, _problem);
         }
 
-        var status = _native.OnConnect(facts, out var number);
+        var status = native.OnConnect(facts, out var number);
         if (NativeMethods.IsError(status))
         {
-            return new TelemetryConnection(null, 0, false, _native.LastError());
+            return new TelemetryConnection(null, 0, false, native.LastError());
         }
 
-        AnnounceProxy(_native);
-        return new TelemetryConnection(_native, number, status == TelemetryStatus.Ok, null);
+        AnnounceProxy(native);
+        return new TelemetryConnection(native, number, status == TelemetryStatus.Ok, null);
     }
 
     /// <summary>Logs on to a VMS. Blocks the calling thread for the logon. Devices are counted in the background.</summary>
@@ -135,13 +151,13 @@ public sealed class TelemetrySession : IDisposable
         }
 
         ThrowIfDisposed();
-        if (_native is null)
+        if (Functions is not { } native)
         {
             throw new VmsConnectionException(TelemetryStatus.Unavailable, _problem ?? "");
         }
 
-        AnnounceProxy(_native);
-        return VmsConnection.Open(_native, logon, cancellation);
+        AnnounceProxy(native);
+        return VmsConnection.Open(native, logon, cancellation);
     }
 
     /// <summary>
@@ -182,7 +198,7 @@ public sealed class TelemetrySession : IDisposable
     public IDisposable HoldSending()
     {
         ThrowIfDisposed();
-        return new SendingHold(_native);
+        return new SendingHold(Functions);
     }
 
     /// <summary>Reads the configuration that is in effect now.</summary>
@@ -269,6 +285,9 @@ public sealed class TelemetrySession : IDisposable
     /// </summary>
     public void Dispose() => _isDisposed = true;
 
+    /// <summary>Ends the hold that the session began with.</summary>
+    internal void EndHold() => Functions?.SetConfig(holdSending: false);
+
     internal string? Configure(TelemetryChoice enable, TelemetryChoice log, bool thisSessionOnly = false)
     {
         var native = Native();
@@ -318,14 +337,14 @@ public sealed class TelemetrySession : IDisposable
         if (SystemProxy.IsNeeded && native.GetConfig(out var config) == TelemetryStatus.Ok
             && config.TelemetryEnabled == NativeMethods.True)
         {
-            SystemProxy.Announce(native, _connectionString);
+            SystemProxy.Announce(_connectionString);
         }
     }
 
     private NativeMethods Native()
     {
         ThrowIfDisposed();
-        return _native ?? throw new TelemetryException(TelemetryStatus.Unavailable, _problem ?? "");
+        return Functions ?? throw new TelemetryException(TelemetryStatus.Unavailable, _problem ?? "");
     }
 
     private void ThrowIfDisposed()

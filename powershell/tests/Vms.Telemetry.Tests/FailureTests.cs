@@ -78,6 +78,8 @@ public sealed class FailureTests
         foreach (var name in names)
         {
             File.WriteAllText(Path.Combine(module, name), "not a library");
+            File.WriteAllText(Path.Combine(module, "linux-x64", name), "not a library");
+            File.WriteAllText(Path.Combine(module, "win-x64", name), "not a library");
         }
 
         var (reason, _) = await ReasonWithoutNative(sandbox);
@@ -135,13 +137,18 @@ public sealed class FailureTests
         Assert.Contains("VMS_ApplicationInsights__ConnectionString", reason, StringComparison.Ordinal);
     }
 
-    /// <summary>Makes the sandbox use a copy of the module that has no folders, and so no native library.</summary>
+    /// <summary>Makes the sandbox use a copy of the module that has no native library.</summary>
     private static string CopyWithoutNative(Sandbox sandbox)
     {
         var module = sandbox.Folder(Path.Combine("modules", "VmsTelemetry"));
-        foreach (var file in Directory.GetFiles(Given.Module))
+        foreach (var file in Directory.GetFiles(Given.Module, "*.*", SearchOption.AllDirectories))
         {
-            File.Copy(file, Path.Combine(module, Path.GetFileName(file)));
+            if (!Path.GetFileNameWithoutExtension(file).EndsWith("vms_telemetry", StringComparison.Ordinal))
+            {
+                var target = Path.Combine(module, Path.GetRelativePath(Given.Module, file));
+                Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+                File.Copy(file, target);
+            }
         }
 
         sandbox.UseModules(Path.GetDirectoryName(module)!);

@@ -78,21 +78,27 @@ impl Home {
 
     /// Starts a session in this profile as a host does.
     pub fn session(&self, connection_string: &str, variables: &[(&str, &str)]) -> Session {
-        self.start(connection_string, variables, false)
+        self.start(connection_string, variables, false, Duration::ZERO)
     }
 
     /// Starts a session whose host will name the proxy.
     pub fn session_with_proxy(&self, connection_string: &str) -> Session {
-        self.start(connection_string, &[], true)
+        self.start(connection_string, &[], true, Duration::ZERO)
     }
 
-    fn start(&self, connection_string: &str, variables: &[(&str, &str)], names_proxy: bool) -> Session {
+    /// Starts a session that begins with a hold.
+    pub fn held_session(&self, connection_string: &str, hold: Duration) -> Session {
+        self.start(connection_string, &[], false, hold)
+    }
+
+    fn start(&self, connection_string: &str, variables: &[(&str, &str)], names_proxy: bool, hold: Duration) -> Session {
         let facts = HostFacts {
             assembly_version: "1.2.3+abc".to_owned(),
             framework_description: Some(".NET 10.0.0".to_owned()),
             os_description: Some("Test OS 1".to_owned()),
             connection_string: Some(connection_string.to_owned()),
             names_proxy,
+            hold,
         };
         let environment = Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())));
         let session = Session::start(facts, environment, Ok(self.paths())).unwrap();
