@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using System.Linq;
 using System.Threading.Tasks;
 using Xunit;
 
@@ -75,11 +76,9 @@ public sealed class FailureTests
         using var sandbox = new Sandbox();
         var module = CopyWithoutNative(sandbox);
         string[] names = ["libvms_telemetry.so", "libvms_telemetry.dylib", "vms_telemetry.dll"];
-        foreach (var name in names)
+        foreach (var folder in Directory.GetDirectories(module, "*-x64").Append(module))
         {
-            File.WriteAllText(Path.Combine(module, name), "not a library");
-            File.WriteAllText(Path.Combine(module, "linux-x64", name), "not a library");
-            File.WriteAllText(Path.Combine(module, "win-x64", name), "not a library");
+            Array.ForEach(names, name => File.WriteAllText(Path.Combine(folder, name), "not a library"));
         }
 
         var (reason, _) = await ReasonWithoutNative(sandbox);
