@@ -50,8 +50,11 @@ enum Arguments {
     Package,
     /// Builds the packages from nothing in two folders and compares them
     Reproduce,
-    /// Measures import, events and memory beside Microsoft.ApplicationInsights
-    Bench,
+    /// Measures import, events and memory beside Microsoft.ApplicationInsights, and writes docs/performance.md
+    Bench {
+        /// Only this part
+        part: Option<bench::Part>,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
         Arguments::Reproduce => package::reproduce(),
         Arguments::Demo => demo::run(),
         Arguments::Test { windows, only } => test::run(windows, &only),
-        Arguments::Bench => bench::run_all(),
+        Arguments::Bench { part } => bench::run(part),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
