@@ -283,7 +283,8 @@ impl RetryState {
         }
     }
 
-    fn fail(mut self, reason: String, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
+    /// The state after an attempt that failed. `wait`: what the service asked for.
+    pub fn fail(mut self, reason: String, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
         self.failures = self.failures.saturating_add(1);
         // `Retry-After: 0` must not cause a busy loop.
         let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or_else(|| backoff(self.failures, fastrand::f64()));
@@ -307,7 +308,7 @@ impl RetryState {
 }
 
 /// Returns the time before which no attempt may come, if there is one.
-fn backed_off_until(state: &RetryState, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn backed_off_until(state: &RetryState, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let time = DateTime::from_timestamp(state.next_attempt?, 0)?;
     (time > now && time < now + MAX_PLAUSIBLE_BACKOFF).then_some(time)
 }

@@ -63,6 +63,14 @@ pub mod event;
 #[warn(missing_docs)]
 pub mod ffi;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a target says so if a promise is broken"
+)]
+pub mod fuzz;
 pub mod gate;
 pub mod http;
 pub mod identity;

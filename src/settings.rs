@@ -111,7 +111,7 @@ fn read_text(path: &Path) -> Result<Option<String>> {
     decode(content).map(Some).map_err(|problem| problem.at(path))
 }
 
-fn decode(content: Vec<u8>) -> std::result::Result<String, Problem> {
+pub(crate) fn decode(content: Vec<u8>) -> std::result::Result<String, Problem> {
     match content.as_slice() {
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [_, 0, ..] | [0, _, ..] => {
             Err(Problem::whole("it is UTF-16 text; save it as UTF-8"))
@@ -140,7 +140,7 @@ pub fn parse_policy(content: Vec<u8>) -> Option<bool> {
 
 /// What is wrong with a text, and where.
 #[derive(Debug)]
-struct Problem {
+pub(crate) struct Problem {
     line: usize,
     column: usize,
     what: String,
@@ -176,7 +176,7 @@ fn options() -> ParseOptions {
     }
 }
 
-fn parse(text: &str) -> std::result::Result<Settings, Problem> {
+pub(crate) fn parse(text: &str) -> std::result::Result<Settings, Problem> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     check_depth(text)?;
     let root = parse_to_ast(text, &CollectOptions::default(), &options())
@@ -260,7 +260,7 @@ pub(crate) fn parse_flag(text: &str) -> Option<bool> {
 
 /// Makes the change in the text. `None`: the file does not exist yet. A value is changed in each place that has it, because
 /// one opt-out that is left would win (C11); if none has it, it is added to our section.
-fn edit(text: Option<&str>, choice: Choice) -> std::result::Result<String, Problem> {
+pub(crate) fn edit(text: Option<&str>, choice: Choice) -> std::result::Result<String, Problem> {
     let text = text.unwrap_or("{}\n");
     let before = parse(text)?;
     let (mark, text) = match text.strip_prefix(BYTE_ORDER_MARK) {

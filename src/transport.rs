@@ -139,7 +139,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 /// Returns the address that a response redirects to, if it may be followed: to HTTPS only (on this computer to HTTP as well), and
 /// within the same host or the service's domains of the same cloud.
-fn redirection(from: &Url, response: &Response) -> Option<Url> {
+pub(crate) fn redirection(from: &Url, response: &Response) -> Option<Url> {
     let (307 | 308, Some(location)) = (response.status, &response.location) else {
         return None;
     };

@@ -1,6 +1,6 @@
 @{
-    # PowerShell 7 gets the same assembly compiled ahead, so that an import has nothing to compile.
-    RootModule             = if ($PSEdition -ne 'Core') { 'Vms.Telemetry.PowerShell.dll' } elseif ($env:OS -eq 'Windows_NT') { 'win-x64/Vms.Telemetry.PowerShell.dll' } else { 'linux-x64/Vms.Telemetry.PowerShell.dll' }
+    # One for both editions: an expression that chose what is compiled ahead would cost more than that saves.
+    RootModule             = 'Vms.Telemetry.PowerShell.dll'
     ModuleVersion          = '0.1.0'
     GUID                   = '794dcd2a-b60a-41d5-838d-cad036674b29'
     Author                 = 'vms-telemetry contributors'

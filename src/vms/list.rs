@@ -163,7 +163,7 @@ impl Item {
 }
 
 /// Reads a document, and passes each of its items to `each` until that returns false.
-fn read(document: impl Read, each: &mut dyn FnMut(Item) -> bool) -> Result<(), serde_json::Error> {
+pub(super) fn read(document: impl Read, each: &mut dyn FnMut(Item) -> bool) -> Result<(), serde_json::Error> {
     let left = Cell::new(SIZE_LIMIT);
     let mut json = serde_json::Deserializer::from_reader(BufReader::new(Bounded(document, &left)));
     let mut items = Items { each, is_ended: false, left: &left };

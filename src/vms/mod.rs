@@ -162,7 +162,8 @@ impl Discovery {
         let (provider, gateway) =
             (resolve(uris.identity_provider.as_ref()), resolve(uris.api_gateways.iter().flatten().next()));
         let path = |url: Option<&url::Url>, usual: &str| {
-            let path = url.map(|url| url.path().trim_end_matches('/')).filter(|path| !path.is_empty());
+            // The path of an address such as "x:.evil.example" has no slash, and would go on with our host's name.
+            let path = url.map(|url| url.path().trim_end_matches('/')).filter(|path| path.starts_with('/'));
             path.unwrap_or(usual).to_owned()
         };
         Some(Self {
@@ -234,6 +235,52 @@ fn discover(origin: &Origin, logon: &Logon, cancel: &Cancel, until: Instant) -> 
                 http = Http::new(to, logon.skips_certificate_check, cancel);
             }
             _ => return Err(http.unexpected(&mut response, "XProtect's discovery document")),
+        }
+    }
+}
+/// What a server may send in place of its discovery document and of a list: paths stay on its own host, and memory is bounded.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(document: &[u8]) {
+    let Ok(origin) = Origin::of("https://vms.example") else { return };
+    if let Some(discovery) = Discovery::read(document, &origin) {
+        for path in discovery.token_endpoints() {
+            let url = url::Url::parse(&format!("{origin}{path}"));
+            assert!(url.is_ok_and(|url| url.origin().ascii_serialization() == "https://vms.example"), "{path}");
+        }
+    }
+    let mut items = 0;
+    let _ = list::read(document, &mut |item| {
+        let _ = (item.id(), item.parent(), item.flag("enabled"), item.text("displayName").and_then(inventory::text));
+        items += 1;
+        items < 1_000
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by the fuzzer: a path without a slash goes on with the name of the host, and credentials would go elsewhere.
+    #[test]
+    fn p3_a_discovery_document_names_no_other_host() {
+        let origin = Origin::of("https://vms.example").unwrap();
+        for (address, path) in [
+            ("https://other.example/auth/", "/auth"),
+            ("/auth", "/auth"),
+            ("auth", "/auth"),
+            ("//other.example/auth", "/auth"),
+            ("x:.evil.example/auth", "/IDP"),
+            ("x:@evil.example/auth", "/IDP"),
+            ("x:8443/auth", "/IDP"),
+            ("data:text/plain,/auth", "/IDP"),
+            ("", "/IDP"),
+        ] {
+            let document = format!("{{\"IdentityProvider\":\"{address}\",\"ApiGateways\":[\"{address}\"]}}");
+            let discovery = Discovery::read(document.as_bytes(), &origin).unwrap();
+            assert_eq!(discovery.identity_provider, path, "{address}");
+            for endpoint in discovery.token_endpoints() {
+                assert!(format!("{origin}{endpoint}").starts_with("https://vms.example/"), "{address}");
+            }
         }
     }
 }

@@ -52,8 +52,11 @@ $figures = @($time, ($after[0] - $compiled[0]), ($after[1] - $compiled[1]), ($re
 [string]::Join(' ', @($figures | ForEach-Object { ([double]$_).ToString([cultureinfo]::InvariantCulture) }))
 ";
 
-const SEND_OURS: &str =
-    "for ($i = 0; $i -lt 200 -and (Get-VmsModuleConfig).PendingEvents -gt 0; $i++) { [Threading.Thread]::Sleep(20) }";
+/// A command ends the hold of the import. Looking into the folder needs no other one.
+const SEND_OURS: &str = "\
+Get-VmsConnection
+$spool = Join-Path $(if ($env:OS -eq 'Windows_NT') { $env:LOCALAPPDATA } else { $env:XDG_DATA_HOME }) 'Milestone/MilestonePSTools/spool'
+for ($i = 0; $i -lt 200 -and [IO.Directory]::GetFiles($spool, '*.v1.json', 'AllDirectories').Length; $i++) { [Threading.Thread]::Sleep(20) }";
 const SEND_PEERS: &str = "[PeerModule.PeerImport]::Flush()";
 const PARTS: &str = "[FloorModule.FloorImport]::Parts";
 
@@ -115,30 +118,28 @@ fn import() -> Outcome<()> {
         clear(&to)?;
         copy(&from.join(format!("{project}.psd1")), &to.join(format!("{project}.psd1")))?;
         let file = format!("{project}.dll");
-        powershell::compile_ahead(&from.join(&file), &to.join(&file), cfg!(windows))?;
+        powershell::compile_ahead(&from.join(&file), &to.join(&file))?;
         Ok(to.join(format!("{project}.psd1")))
     };
-    let plain = home.path().join("plain").join("VmsTelemetry");
-    tools::copy_folder(&module, &plain)?;
-    for rid in ["linux-x64", "win-x64"] {
-        let file = "Vms.Telemetry.PowerShell.dll";
-        copy(&plain.join(file), &plain.join(rid).join(file))?;
-    }
+    let compiled = home.path().join("VmsTelemetry");
+    tools::copy_folder(&module, &compiled)?;
+    let file = "Vms.Telemetry.PowerShell.dll";
+    powershell::compile_ahead(&module.join(file), &compiled.join(file))?;
     let ours = |name, module: PathBuf| Candidate { send: SEND_OURS, ..Candidate::new(name, module) };
     let mut candidates = vec![
-        Candidate::new("an empty binary module", ahead("EmptyModule")?),
+        Candidate::new("an empty binary module", built_module("EmptyModule")),
         ours("VmsTelemetry", module.join("VmsTelemetry.psd1")),
         Candidate {
             send: SEND_PEERS,
             ..Candidate::new("Microsoft.ApplicationInsights 2.22", built_module("PeerModule"))
         },
-        ours("VmsTelemetry, not compiled ahead", plain.join("VmsTelemetry.psd1")),
+        ours("VmsTelemetry, if compiled ahead", compiled.join("VmsTelemetry.psd1")),
     ];
     // It opens the library as Linux does.
     if cfg!(target_os = "linux") {
         let floor = |name, module| Candidate { parts: PARTS, ..Candidate::new(name, module) };
-        candidates.push(floor("the floor", ahead("FloorModule")?));
-        candidates.push(floor("the floor, not compiled ahead", built_module("FloorModule")));
+        candidates.push(floor("the floor", built_module("FloorModule")));
+        candidates.push(floor("the floor, if compiled ahead", ahead("FloorModule")?));
     }
     let library = module.join(runtime_identifier()).join(library_name());
     for turn in 0..ROUNDS {

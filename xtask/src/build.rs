@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::cargo::{cargo, shipped, target};
 use crate::tools::{Outcome, both, clear, copy, copy_folder, dotnet, files, root, run, runtime_identifier, write};
-use crate::{fields, header, help, powershell, windows};
+use crate::{fields, header, help, windows};
 
 /// The assembly of the PowerShell module.
 const MODULE_ASSEMBLY: &str = "Vms.Telemetry.PowerShell";
@@ -66,8 +66,7 @@ fn native(runtime_identifier: &str, library: &Path) -> Outcome<PathBuf> {
     Ok(folder)
 }
 
-/// Puts the module together: manifest and help, the native libraries, and the one managed assembly: as it is for Windows
-/// PowerShell, and compiled ahead for PowerShell 7, in the folders that the manifest names.
+/// Puts the module together: manifest and help, the one managed assembly, the native libraries.
 fn module(natives: &[Option<&PathBuf>]) -> Outcome<PathBuf> {
     let folder = root().join("out/modules/VmsTelemetry");
     clear(&folder)?;
@@ -79,15 +78,6 @@ fn module(natives: &[Option<&PathBuf>]) -> Outcome<PathBuf> {
         let target = folder.join(native.file_name().unwrap_or_default());
         for file in files(native)?.iter().filter(|file| file.extension().is_some_and(|kind| kind != "h")) {
             copy(&native.join(file), &target.join(file))?;
-        }
-    }
-    for rid in [windows::RUNTIME_IDENTIFIER, "linux-x64"] {
-        let (plain, target) = (folder.join(&assembly), folder.join(rid).join(&assembly));
-        // A system whose library was not built here gets the plain one, as the manifest names it.
-        if target.parent().is_some_and(Path::is_dir) {
-            powershell::compile_ahead(&plain, &target, rid == windows::RUNTIME_IDENTIFIER)?;
-        } else {
-            copy(&plain, &target)?;
         }
     }
     Ok(folder)

@@ -6,6 +6,7 @@ mod cargo;
 mod clauses;
 mod demo;
 mod fields;
+mod fuzz;
 mod header;
 mod help;
 mod needs;
@@ -50,6 +51,14 @@ enum Arguments {
     Package,
     /// Builds the packages from nothing in two folders and compares them
     Reproduce,
+    /// Feeds the readers of what others write with arbitrary bytes (Linux; needs g++)
+    Fuzz {
+        /// Only this target
+        target: Option<String>,
+        /// For how long each target runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Measures import, events and memory beside Microsoft.ApplicationInsights, and writes docs/performance.md
     Bench {
         /// Only this part
@@ -69,6 +78,7 @@ fn main() -> ExitCode {
         Arguments::Reproduce => package::reproduce(),
         Arguments::Demo => demo::run(),
         Arguments::Test { windows, only } => test::run(windows, &only),
+        Arguments::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Arguments::Bench { part } => bench::run(part),
     };
     match outcome {

@@ -99,18 +99,11 @@ pub fn for_wine() -> Outcome<ForWine> {
     Ok(ForWine { program: folder.join("shell/pwsh.exe"), runtime: folder.join("dotnet") })
 }
 
-/// Compiles a module's assembly ahead, for PowerShell 7 on this system or on Windows: an import then compiles nothing.
-pub fn compile_ahead(assembly: &Path, into: &Path, for_windows: bool) -> Outcome<()> {
+/// Compiles a module's assembly ahead, for PowerShell 7 on this system.
+pub fn compile_ahead(assembly: &Path, into: &Path) -> Outcome<()> {
     let packages = Packages::restore()?;
-    let (system, tool, mut references) = if for_windows && !cfg!(windows) {
-        let package = packages.package("microsoft.netcore.app.runtime.win-x64", "RuntimeVersion");
-        let parts = ["native", "lib/net10.0"].map(|part| package.join("runtimes/win-x64").join(part));
-        ("windows", "win", parts.to_vec())
-    } else {
-        (std::env::consts::OS, if cfg!(windows) { "win" } else { "unix" }, vec![packages.framework.clone()])
-    };
-    references.push(packages.tool(tool)?);
-    packages.compile(assembly, into, system, &references)
+    let tool = packages.tool(if cfg!(windows) { "win" } else { "unix" })?;
+    packages.compile(assembly, into, std::env::consts::OS, &[packages.framework.clone(), tool])
 }
 
 /// The files of tests in PowerShell, in the order of their names.

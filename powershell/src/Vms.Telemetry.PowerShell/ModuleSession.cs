@@ -22,10 +22,10 @@ internal static class ModuleSession
         {
             lock (s_gate)
             {
-                return s_session ??= TelemetrySession.Start(new TelemetryOptions(typeof(ModuleSession).Assembly)
-                {
-                    HoldSeconds = Notice.IsOwed ? NativeMethods.NoTimeout : ImportHoldSeconds,
-                });
+                return s_session ??= TelemetrySession.StartHeld(
+                    TelemetryOptions.ProductVersion(typeof(ModuleSession).Assembly),
+                    null,
+                    Notice.IsOwed() ? NativeMethods.NoTimeout : ImportHoldSeconds);
             }
         }
     }
@@ -33,7 +33,7 @@ internal static class ModuleSession
     /// <summary>Lets requests begin, unless the notice is owed. Called by the commands of the module.</summary>
     internal static void EndImportHold()
     {
-        if (!Notice.IsOwed && Interlocked.Exchange(ref s_isHeld, 0) == 1)
+        if (!Notice.IsOwed() && Interlocked.Exchange(ref s_isHeld, 0) == 1)
         {
             Current.EndHold();
         }

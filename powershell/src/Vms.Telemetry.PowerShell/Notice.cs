@@ -12,23 +12,22 @@ namespace Vms.Telemetry.PowerShell;
 internal static class Notice
 {
     /// <summary>Hosts whose console a person reads. Jobs and remote sessions have others, which would use the notice up.</summary>
-    private static readonly string[] s_hosts = ["ConsoleHost", "Windows PowerShell ISE Host", "Visual Studio Code Host"];
-
-    /// <summary>Variables that build servers set.</summary>
-    private static readonly string[] s_buildServers = ["CI", "TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION"];
+    private const string Hosts = "ConsoleHost;Windows PowerShell ISE Host;Visual Studio Code Host";
 
     /// <summary>Parameters of pwsh and powershell.exe that leave a prompt, in any abbreviation.</summary>
-    private static readonly string[] s_switches = ["NoExit", "NoLogo", "NoProfile", "Login", "Interactive", "MTA", "STA"];
+    private const string Switches = " NoExit NoLogo NoProfile Login Interactive MTA STA";
 
     /// <summary>The same, of those that a value follows.</summary>
-    private static readonly string[] s_valued =
-        ["ExecutionPolicy", "EP", "WorkingDirectory", "WD", "WindowStyle", "Version", "SettingsFile"];
+    private const string Valued = " ExecutionPolicy EP WorkingDirectory WD WindowStyle Version SettingsFile";
 
-    private static readonly Lazy<bool> s_isPersonThere = new(IsPersonThere);
+    private static bool? s_isPersonThere;
     private static volatile bool s_isShown;
 
-    /// <summary>Gets whether requests wait for the notice: somebody is at a prompt, and has not been told.</summary>
-    internal static bool IsOwed => !s_isShown && s_isPersonThere.Value && !WasShown();
+    /// <summary>
+    /// Returns whether requests wait for the notice: somebody is at a prompt, and has not been told. An import asks, so what most
+    /// processes need has few methods.
+    /// </summary>
+    internal static bool IsOwed() => !s_isShown && (s_isPersonThere ??= IsPersonThere()) && !WasShown();
 
     /// <summary>
     /// Gets the file, in the data folder of the native library. It is read before the session starts, so the library is not asked.
@@ -38,7 +37,7 @@ internal static class Notice
     /// <summary>Shows the notice if it is owed. It stays owed where nobody can see it, and while telemetry is off.</summary>
     internal static void Show(PSCmdlet command)
     {
-        if (!IsOwed || !s_hosts.Contains(command.Host.Name) || ModuleSession.ReadConfig() is not { EnableTelemetry: true } config)
+        if (!IsOwed() || !Hosts.Split(';').Contains(command.Host.Name) || ModuleSession.ReadConfig() is not { EnableTelemetry: true } config)
         {
             return;
         }
@@ -94,43 +93,45 @@ internal static class Notice
     private static bool IsPersonThere()
     {
         var arguments = Environment.GetCommandLineArgs();
-        if (s_buildServers.Any(name => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(name))))
-        {
-            return false;
-        }
-
-        // The editors have no console. Visual Studio Code starts its host with a command.
-        return arguments.Take(1).Any(IsEditor)
-            || arguments.Any(argument => argument.Contains("Start-EditorServices"))
-            || (!Console.IsInputRedirected && !Console.IsOutputRedirected && EndsAtPrompt(arguments));
-    }
-
-    private static bool IsEditor(string program) =>
-        Path.GetFileNameWithoutExtension(program).Equals("powershell_ise", StringComparison.OrdinalIgnoreCase);
-
-    private static bool EndsAtPrompt(string[] arguments)
-    {
         var hasNoExit = false;
         for (var index = 1; index < arguments.Length; index++)
         {
-            var name = arguments[index].TrimStart('-', '/');
-            bool Is(string parameter) => parameter.StartsWith(name, StringComparison.OrdinalIgnoreCase);
-            var isParameter = name.Length > 1 && name.Length < arguments[index].Length;
-            if (isParameter && s_valued.Any(Is))
+            var argument = arguments[index];
+            var name = argument.Length > 2 && argument[0] is '-' or '/' ? " " + argument.Substring(1) : "?";
+            if (Valued.IndexOf(name, StringComparison.OrdinalIgnoreCase) >= 0)
             {
                 index++;
             }
-            else if (isParameter && s_switches.Any(Is))
+            else if (Switches.IndexOf(name, StringComparison.OrdinalIgnoreCase) >= 0)
             {
-                hasNoExit |= s_switches.First(Is) == "NoExit";
+                hasNoExit |= name.StartsWith(" noe", StringComparison.OrdinalIgnoreCase);
+            }
+            else if (!hasNoExit || name.StartsWith(" noni", StringComparison.OrdinalIgnoreCase))
+            {
+                // A script or a command, or what this module does not know. Visual Studio Code starts its host with a command.
+                return argument.Contains("Start-EditorServices");
             }
             else
             {
-                // A script or a command, or what this module does not know.
-                return hasNoExit && !(isParameter && "NonInteractive".StartsWith(name, StringComparison.OrdinalIgnoreCase));
+                break;
             }
         }
 
-        return true;
+        return HasConsole(arguments.Length > 0 ? arguments[0] : "");
+    }
+
+    private static bool HasConsole(string program)
+    {
+        foreach (var name in new[] { "CI", "TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION" })
+        {
+            if (!string.IsNullOrEmpty(Environment.GetEnvironmentVariable(name)))
+            {
+                return false;
+            }
+        }
+
+        // The editor has no console.
+        return Path.GetFileNameWithoutExtension(program).Equals("powershell_ise", StringComparison.OrdinalIgnoreCase)
+            || (!Console.IsInputRedirected && !Console.IsOutputRedirected);
     }
 }

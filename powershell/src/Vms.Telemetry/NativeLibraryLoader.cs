@@ -27,10 +27,11 @@ internal static unsafe class NativeLibraryLoader
     private const string WindowsFile = "vms_telemetry.dll";
     private const string LinuxFile = "libvms_telemetry.so";
 
-    private static readonly bool s_isWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
+    /// <summary>Whether libc has another name than in glibc, which .NET finds.</summary>
+    private static bool s_hasOtherLibc;
 
-    /// <summary>Whether libc has its name in glibc. Other systems have another, which .NET finds.</summary>
-    private static bool s_isGlibc = true;
+    /// <summary>Gets whether this is Windows, also where the framework is Mono.</summary>
+    private static bool IsWindows => Path.DirectorySeparatorChar == '\\';
 
     /// <summary>
     /// Finds a copy of the library that the process has already, for example because two modules ship it: they share one
@@ -40,7 +41,7 @@ internal static unsafe class NativeLibraryLoader
     /// <returns>A handle for <see cref="FindExport"/>, or zero.</returns>
     internal static IntPtr FindLoaded()
     {
-        if (!s_isWindows)
+        if (!IsWindows)
         {
             return AppDomain.CurrentDomain.GetData(LinuxFile) is IntPtr loaded ? loaded : IntPtr.Zero;
         }
@@ -56,21 +57,41 @@ internal static unsafe class NativeLibraryLoader
     /// <returns>A handle for <see cref="FindExport"/>, or zero.</returns>
     internal static IntPtr Load(out string problem)
     {
+        // An import takes this path, so it has few methods: each is compiled in each process.
         var location = typeof(NativeLibraryLoader).Assembly.Location;
         var folder = location.Length > 0 ? Path.GetDirectoryName(location)! : AppContext.BaseDirectory;
-        var (system, file) = s_isWindows ? ("win", WindowsFile)
+        var usual = Path.Combine(folder, IsWindows ? "win-x64" : "linux-x64", IsWindows ? WindowsFile : LinuxFile);
+        var library = RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64 && File.Exists(usual)
+            ? Open(usual, out _)
+            : IntPtr.Zero;
+        problem = "";
+        if (library == IntPtr.Zero)
+        {
+            library = Search(folder, location.Length > 0, out problem);
+        }
+
+        if (library != IntPtr.Zero)
+        {
+            AppDomain.CurrentDomain.SetData(LinuxFile, library);
+        }
+
+        return library;
+    }
+
+    /// <summary>Tries all places.</summary>
+    private static IntPtr Search(string folder, bool isInFile, out string problem)
+    {
+        var (system, file) = IsWindows ? ("win", WindowsFile)
             : RuntimeInformation.IsOSPlatform(OSPlatform.OSX) ? ("osx", "libvms_telemetry.dylib")
             : ("linux", LinuxFile);
         var rid = system + "-" + Architecture();
         List<string> candidates =
         [
-            Path.Combine(folder, file),
             Path.Combine(folder, rid, file),
             Path.Combine(folder, "runtimes", rid, "native", file),
-            // Of a module whose assembly for PowerShell 7 is in the folder of another processor.
-            Path.Combine(folder, "..", rid, file),
+            Path.Combine(folder, file),
         ];
-        if (location.Length == 0)
+        if (!isInFile)
         {
             candidates.AddRange(Extracted(file));
         }
@@ -87,7 +108,6 @@ internal static unsafe class NativeLibraryLoader
             var library = Open(candidate, out var error);
             if (library != IntPtr.Zero)
             {
-                AppDomain.CurrentDomain.SetData(LinuxFile, library);
                 problem = "";
                 return library;
             }
@@ -96,7 +116,7 @@ internal static unsafe class NativeLibraryLoader
         }
 
         problem = "the native telemetry library cannot be loaded"
-            + (location.Length > 0 ? "" : " (the assembly was loaded from memory, so the library is searched for beside the program)")
+            + (isInFile ? "" : " (the assembly was loaded from memory, so the library is searched for beside the program)")
             + reasons + Advice(reasons);
         return IntPtr.Zero;
     }
@@ -109,9 +129,9 @@ internal static unsafe class NativeLibraryLoader
     {
         fixed (byte* text = NativeMethods.Utf8(name))
         {
-            return s_isWindows ? GetProcAddress(library, text)
-                : s_isGlibc ? GlibcSym(library, text)
-                : LibcSym(library, text);
+            return IsWindows ? GetProcAddress(library, text)
+                : s_hasOtherLibc ? LibcSym(library, text)
+                : GlibcSym(library, text);
         }
     }
 
@@ -148,7 +168,7 @@ internal static unsafe class NativeLibraryLoader
     {
         error = "";
         IntPtr library;
-        if (s_isWindows)
+        if (IsWindows)
         {
             fixed (char* text = path)
             {
@@ -182,17 +202,17 @@ internal static unsafe class NativeLibraryLoader
         {
             try
             {
-                return s_isGlibc ? GlibcOpen(text, RtldNow) : LibcOpen(text, RtldNow);
+                return s_hasOtherLibc ? LibcOpen(text, RtldNow) : GlibcOpen(text, RtldNow);
             }
-            catch (DllNotFoundException) when (s_isGlibc)
+            catch (DllNotFoundException) when (!s_hasOtherLibc)
             {
-                s_isGlibc = false;
+                s_hasOtherLibc = true;
                 return LibcOpen(text, RtldNow);
             }
         }
     }
 
-    private static IntPtr LinkerError() => s_isGlibc ? GlibcError() : LibcError();
+    private static IntPtr LinkerError() => s_hasOtherLibc ? LibcError() : GlibcError();
 
     [DllImport("kernel32", ExactSpelling = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Runtime.InteropServices;
 using System.Security;
 using System.Text;
 
@@ -130,14 +131,18 @@ internal sealed unsafe class NativeMethods
     internal static uint Truth(bool? value) => value switch { null => Unset, false => False, true => True };
 
     /// <summary>Starts the session.</summary>
+    /// <param name="library">What <see cref="Open"/> gave.</param>
+    /// <param name="version">The version of the host program.</param>
+    /// <param name="connectionString">Null for the built-in one.</param>
+    /// <param name="environment">The variables, each with a NUL behind it. Null: the native library reads those of the system.</param>
+    /// <param name="holdSeconds">For how long no request begins.</param>
     /// <exception cref="TelemetryException">The library has no such function.</exception>
     internal static TelemetryStatus InitSession(
         IntPtr library,
-        TelemetryOptions options,
-        string framework,
-        string system,
-        string[]? environment,
-        bool namesProxy)
+        string version,
+        string? connectionString,
+        string? environment,
+        uint holdSeconds)
     {
         var problem = "";
         var initSession = (delegate* unmanaged[Cdecl]<NativeSessionInfo*, int>)Find(library, "init_session", ref problem);
@@ -146,33 +151,34 @@ internal sealed unsafe class NativeMethods
             throw new TelemetryException(TelemetryStatus.Unavailable, problem);
         }
 
-        // All entries in one block, each with its NUL, and a NULL pointer behind the pointers to them.
-        var count = environment?.Length ?? 0;
-        var block = Utf8(string.Join("\0", environment ?? []))!;
-        var pointers = environment is null ? null : new byte*[count + 1];
-        fixed (byte* entries = block, version = Utf8(options.AssemblyVersion), frameworkText = Utf8(framework))
-        fixed (byte* systemText = Utf8(system), connection = Utf8(options.ConnectionString))
+        // All entries in one block, and a NULL pointer behind the pointers to them.
+        var block = Utf8(environment);
+        var pointers = environment is null ? null : new byte*[environment.Length / 2 + 1];
+        fixed (byte* entries = block, versionText = Utf8(version), framework = Utf8(RuntimeInformation.FrameworkDescription))
+        fixed (byte* system = Utf8(RuntimeInformation.OSDescription), connection = Utf8(connectionString))
         fixed (byte** first = pointers)
         {
-            var entry = entries;
-            for (var index = 0; index < count; index++)
+            var count = 0;
+            // The block ends with a NUL of its own.
+            for (var index = 0; entries != null && entries[index] != 0; index++)
             {
-                first[index] = entry;
-                while (*entry++ != 0)
+                first[count++] = entries + index;
+                while (entries[index] != 0)
                 {
+                    index++;
                 }
             }
 
             var info = new NativeSessionInfo
             {
                 Size = (uint)sizeof(NativeSessionInfo),
-                NamesProxy = namesProxy ? True : False,
-                AssemblyVersion = version,
-                FrameworkDescription = frameworkText,
-                OSDescription = systemText,
+                NamesProxy = environment is null ? True : False,
+                AssemblyVersion = versionText,
+                FrameworkDescription = framework,
+                OSDescription = system,
                 ConnectionString = connection,
                 Environment = first,
-                HoldSeconds = options.HoldSeconds,
+                HoldSeconds = holdSeconds,
             };
             return (TelemetryStatus)initSession(&info);
         }

@@ -29,13 +29,7 @@ public sealed class TelemetryOptions
     /// </summary>
     public string? ConnectionString { get; set; }
 
-    /// <summary>
-    /// Gets or sets for how many seconds after the start no request begins, unless the hold is ended before. See hold_seconds
-    /// of the native library.
-    /// </summary>
-    internal uint HoldSeconds { get; set; }
-
-    private static string ProductVersion(Assembly host)
+    internal static string ProductVersion(Assembly host)
     {
         var attribute = (AssemblyInformationalVersionAttribute?)Attribute.GetCustomAttribute(
             host,

@@ -2,7 +2,7 @@ using System;
 using System.Collections;
 using System.Collections.Generic;
 using System.Globalization;
-using System.Runtime.InteropServices;
+using System.IO;
 using System.Threading;
 
 namespace Vms.Telemetry;
@@ -18,19 +18,14 @@ namespace Vms.Telemetry;
 /// </remarks>
 public sealed class TelemetrySession : IDisposable
 {
-    /// <summary>.NET's configuration, and so MilestonePSTools, treats both as one name.</summary>
-    private static readonly string[] s_ownVariables = ["VMS_ApplicationInsights__", "VMS_ApplicationInsights:"];
-
-    private static readonly string[] s_commonVariables =
-    [
-        "DO_NOT_TRACK", "HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY", "HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
-    ];
+    private const string CommonVariables =
+        " DO_NOT_TRACK HTTPS_PROXY ALL_PROXY HTTP_PROXY NO_PROXY HOME XDG_DATA_HOME XDG_STATE_HOME ";
 
     private readonly string? _connectionString;
     private volatile string? _problem;
     private volatile bool _isDisposed;
 
-    private TelemetrySession(string? connectionString, string? problem, bool startedOn = false)
+    private TelemetrySession(string? connectionString, string? problem, bool startedOn)
     {
         _connectionString = connectionString;
         _problem = problem;
@@ -75,39 +70,44 @@ public sealed class TelemetrySession : IDisposable
             throw new ArgumentNullException(nameof(options));
         }
 
+        return StartHeld(options.AssemblyVersion, options.ConnectionString, 0);
+    }
+
+    /// <summary>The same. An import takes this path, so it has few methods: each is compiled in each process.</summary>
+    /// <param name="version">See <see cref="TelemetryOptions.AssemblyVersion"/>.</param>
+    /// <param name="connectionString">See <see cref="TelemetryOptions.ConnectionString"/>.</param>
+    /// <param name="holdSeconds">
+    /// For how long no request begins, unless <see cref="EndHold"/> ends it. See hold_seconds of the native library.
+    /// </param>
+    internal static TelemetrySession StartHeld(string version, string? connectionString, uint holdSeconds)
+    {
         try
         {
             var library = NativeMethods.Open(out var problem);
             if (library == IntPtr.Zero)
             {
-                return new TelemetrySession(null, problem);
+                return new TelemetrySession(null, problem, false);
             }
 
-            var isWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
-            var status = NativeMethods.InitSession(
-                library,
-                options,
-                RuntimeInformation.FrameworkDescription,
-                RuntimeInformation.OSDescription,
-                isWindows ? null : Variables(),
-                isWindows);
-            if (NativeMethods.IsError(status))
+            var isWindows = Path.DirectorySeparatorChar == '\\';
+            var environment = isWindows ? null : Variables();
+            var status = NativeMethods.InitSession(library, version, connectionString, environment, holdSeconds);
+            if (status >= TelemetryStatus.InvalidArgument)
             {
                 problem = "the session cannot start: " + (NativeMethods.Bind(out problem)?.LastError() ?? problem);
-                return new TelemetrySession(null, problem);
+                return new TelemetrySession(null, problem, false);
             }
 
-            var session = new TelemetrySession(options.ConnectionString, null, status == TelemetryStatus.Ok);
-            if (session.StartedOn && SystemProxy.IsNeeded)
+            if (status == TelemetryStatus.Ok && isWindows)
             {
-                SystemProxy.Announce(session._connectionString);
+                SystemProxy.Announce(connectionString);
             }
 
-            return session;
+            return new TelemetrySession(connectionString, null, status == TelemetryStatus.Ok);
         }
         catch (Exception exception)
         {
-            return new TelemetrySession(null, "the session cannot start: " + exception.Message);
+            return new TelemetrySession(null, "the session cannot start: " + exception.Message, false);
         }
     }
 
@@ -312,23 +312,25 @@ public sealed class TelemetrySession : IDisposable
             : null;
 
     /// <summary>
-    /// Returns the variables that the native library reads. Outside Windows, .NET has its own environment, and native code
-    /// does not see what a program sets there. On Windows the native library reads them itself.
+    /// Returns the variables that the native library reads, each with a NUL behind it. Outside Windows, .NET has its own
+    /// environment, and native code does not see what a program sets there. On Windows the native library reads them itself.
     /// </summary>
-    private static string[] Variables()
+    private static string Variables()
     {
-        var variables = new List<string>();
+        var variables = "";
         foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables())
         {
             var name = (string)variable.Key;
-            if (Array.Exists(s_ownVariables, own => name.StartsWith(own, StringComparison.OrdinalIgnoreCase))
-                || Array.Exists(s_commonVariables, common => common.Equals(name, StringComparison.OrdinalIgnoreCase)))
+            // .NET's configuration, and so MilestonePSTools, treats two underscores and a colon as one.
+            if (name.StartsWith("VMS_ApplicationInsights__", StringComparison.OrdinalIgnoreCase)
+                || name.StartsWith("VMS_ApplicationInsights:", StringComparison.OrdinalIgnoreCase)
+                || CommonVariables.IndexOf(" " + name + " ", StringComparison.OrdinalIgnoreCase) >= 0)
             {
-                variables.Add(name + "=" + (string?)variable.Value);
+                variables += name + "=" + (string?)variable.Value + "\0";
             }
         }
 
-        return variables.ToArray();
+        return variables;
     }
 
     /// <summary>Starts looking for the system's proxy. If telemetry is off, the system is not asked.</summary>

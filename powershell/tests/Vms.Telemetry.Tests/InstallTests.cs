@@ -13,10 +13,6 @@ namespace Vms.Telemetry.Tests;
 public sealed class InstallTests
 {
     private const string Later = "9.9.9";
-
-    /// <summary>The folder of what is compiled ahead for PowerShell 7.</summary>
-    private static readonly string s_compiled = OperatingSystem.IsWindows() ? "win-x64" : "linux-x64";
-
     private const string Import = "Import-Module VmsTelemetry";
     private const string Which = "\"Version=$((Get-Module VmsTelemetry).Version)\"";
 
@@ -43,7 +39,7 @@ public sealed class InstallTests
         var said = (await before.End()).Quiet().Values;
         Assert.Equal("DEMO-VMS", said["Connection"]);
         // PowerShell takes the later manifest, and the assembly that it has.
-        Assert.Equal(Path.Combine(modules, Product.Version, s_compiled, "Vms.Telemetry.PowerShell.dll"), said["Code"]);
+        Assert.Equal(Path.Combine(modules, Product.Version, "Vms.Telemetry.PowerShell.dll"), said["Code"]);
         var events = await sandbox.Received(4);
         Assert.Equal(3, events.Where(sent => sent.Properties["SessionId"] == said["Session"]).DistinctBy(sent => sent.Name).Count());
         Assert.Single(events.Select(sent => sent.Properties["uuid"]).Distinct());
@@ -157,7 +153,7 @@ public sealed class InstallTests
         Copy(Given.Module, folder);
         var manifest = Path.Combine(folder, "VmsTelemetry.psd1");
         File.WriteAllText(manifest, File.ReadAllText(manifest).Replace($"'{Product.Version}'", $"'{Later}'", StringComparison.Ordinal));
-        var file = Path.Combine(folder, s_compiled, "Vms.Telemetry.PowerShell.dll");
+        var file = Path.Combine(folder, "Vms.Telemetry.PowerShell.dll");
         var content = File.ReadAllBytes(file);
         int row;
         using (var assembly = new PEReader(new MemoryStream(content)))

@@ -25,31 +25,19 @@ public sealed class PackageTests
                 .Order(StringComparer.Ordinal));
     }
 
-    /// <summary>.NET lists what it compiles. With what was compiled ahead switched off, the same import compiles dozens of methods.</summary>
+    /// <summary>Each method that an import runs is compiled first, in each process: a tenth of a millisecond.</summary>
     [Fact]
-    public async Task P1_an_import_in_PowerShell_7_compiles_nothing_of_ours()
+    public async Task P1_an_import_runs_few_methods_of_ours()
     {
-        foreach (var ahead in new[] { "1", "0" })
-        {
-            using var sandbox = new Sandbox();
-            var list = Path.Combine(sandbox.Root, "compiled.txt");
-            sandbox.Environment["DOTNET_ReadyToRun"] = ahead;
-            sandbox.Environment["DOTNET_JitStdOutFile"] = list;
-            sandbox.Environment["DOTNET_JitDisasmSummary"] = "1";
-            // At its end, .NET 10 itself may crash while it lists.
-            await sandbox.Script("Import-Module VmsTelemetry; [Threading.Thread]::Sleep(200)");
-            Assert.Single(sandbox.Spooled);
-            var compiled = await File.ReadAllLinesAsync(list, TestContext.Current.CancellationToken);
-            Assert.True(compiled.Length > 100);
-            var own = compiled.Where(method => method.Contains("Vms.Telemetry.", StringComparison.Ordinal)).ToArray();
-            if (ahead == "1")
-            {
-                Assert.Empty(own);
-            }
-            else
-            {
-                Assert.InRange(own.Length, 10, 200);
-            }
-        }
+        using var sandbox = new Sandbox();
+        var list = Path.Combine(sandbox.Root, "compiled.txt");
+        sandbox.Environment["DOTNET_JitStdOutFile"] = list;
+        sandbox.Environment["DOTNET_JitDisasmSummary"] = "1";
+        // At its end, .NET 10 itself may crash while it lists what it compiles.
+        await sandbox.Script("Import-Module VmsTelemetry; [Threading.Thread]::Sleep(200)");
+        Assert.Single(sandbox.Spooled);
+        var compiled = await File.ReadAllLinesAsync(list, TestContext.Current.CancellationToken);
+        var own = compiled.Where(method => method.Contains("Vms.Telemetry.", StringComparison.Ordinal)).ToArray();
+        Assert.True(own.Length is > 5 and <= 24, string.Join("\n", own));
     }
 }

@@ -162,8 +162,6 @@ fn p1_each_package_has_what_its_users_need_and_nothing_else() {
             "en-US/Vms.Telemetry.PowerShell.dll-Help.xml",
             "en-US/about_VmsTelemetry.help.txt",
             &library_here,
-            "linux-x64/Vms.Telemetry.PowerShell.dll",
-            "win-x64/Vms.Telemetry.PowerShell.dll",
             "policy/MilestonePSTools.admx",
             "policy/en-US/MilestonePSTools.adml",
             "sbom.cdx.json",
