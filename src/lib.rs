@@ -28,6 +28,7 @@
 //! - [`http`] and [`tls`], with `certificate`: the network for both clients;
 //! - [`vms`]: the client of a VMS, without telemetry;
 //! - [`environment`] and [`settings`]: what the user chose;
+//! - `fuzz`, for tests only: what the fuzzer feeds;
 //! - [`paths`], [`platform`], [`error`]: every path, the operating system, the messages.
 //!
 //! Comments cite the requirements in `docs/contract.md` by their ids, such as (D4).

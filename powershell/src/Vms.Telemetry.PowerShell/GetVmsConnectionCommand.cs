@@ -14,7 +14,10 @@ public sealed class GetVmsConnectionCommand : VmsCommand
     /// <inheritdoc/>
     protected override void EndProcessing()
     {
-        Views.Load(this);
-        WriteObject(ModuleConnections.Open(All), true);
+        if (ModuleConnections.Open(All) is { Count: > 0 } connections)
+        {
+            Views.Load(this);
+            WriteObject(connections, true);
+        }
     }
 }
