@@ -38,6 +38,8 @@ public sealed class PackageTests
         Assert.Single(sandbox.Spooled);
         var compiled = await File.ReadAllLinesAsync(list, TestContext.Current.CancellationToken);
         var own = compiled.Where(method => method.Contains("Vms.Telemetry.", StringComparison.Ordinal)).ToArray();
-        Assert.True(own.Length is > 5 and <= 24, string.Join("\n", own));
+        // On Windows another thread looks for the system's proxy meanwhile.
+        var most = OperatingSystem.IsWindows() ? 50 : 24;
+        Assert.True(own.Length > 5 && own.Length <= most, string.Join("\n", own));
     }
 }
