@@ -74,6 +74,7 @@ const SENT: usize = 4;
 struct Candidate {
     name: &'static str,
     module: PathBuf,
+    release: &'static str,
     send: &'static str,
     parts: &'static str,
     figures: Vec<Vec<f64>>,
@@ -81,7 +82,7 @@ struct Candidate {
 
 impl Candidate {
     fn new(name: &'static str, module: PathBuf) -> Self {
-        Self { name, module, send: "", parts: "", figures: Vec::new() }
+        Self { name, module, release: "", send: "", parts: "", figures: Vec::new() }
     }
 
     /// The quartiles of a figure, less that of another candidate in the same turn.
@@ -127,7 +128,7 @@ fn import() -> Outcome<()> {
     tools::copy_folder(&module, &compiled)?;
     let file = "Vms.Telemetry.PowerShell.dll";
     powershell::compile_ahead(&module.join(file), &compiled.join(file))?;
-    let ours = |name, module: PathBuf| Candidate { send: SEND_OURS, ..Candidate::new(name, module) };
+    let ours = |name, module: PathBuf| Candidate { release: RELEASE, send: SEND_OURS, ..Candidate::new(name, module) };
     let mut candidates = vec![
         Candidate::new("an empty binary module", built_module("EmptyModule")),
         ours("VmsTelemetry", module.join("VmsTelemetry.psd1")),
@@ -165,7 +166,7 @@ fn measure(
 ) -> Outcome<Vec<f64>> {
     let script = SCRIPT.replace("{module}", &candidate.module.display().to_string());
     let script = script.replace("{send}", candidate.send).replace("{parts}", candidate.parts);
-    let script = script.replace("{release}", if candidate.send == SEND_OURS { RELEASE } else { "" });
+    let script = script.replace("{release}", candidate.release);
     let mut command = powershell::command()?;
     isolate(&mut command, profile);
     // Both sides trust the authority the way this system's software does it without an installation.

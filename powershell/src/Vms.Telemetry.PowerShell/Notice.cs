@@ -21,13 +21,15 @@ internal static class Notice
     private const string Valued = " ExecutionPolicy EP WorkingDirectory WD WindowStyle Version SettingsFile";
 
     private static bool? s_isPersonThere;
+
+    /// <summary>Once shown, also by an earlier process, the file is not read again.</summary>
     private static volatile bool s_isShown;
 
     /// <summary>
     /// Returns whether requests wait for the notice: somebody is at a prompt, and has not been told. An import asks, so what most
     /// processes need has few methods.
     /// </summary>
-    internal static bool IsOwed() => !s_isShown && (s_isPersonThere ??= IsPersonThere()) && !WasShown();
+    internal static bool IsOwed() => !s_isShown && (s_isPersonThere ??= IsPersonThere()) && !(s_isShown = WasShown());
 
     /// <summary>
     /// Gets the file, in the data folder of the native library. It is read before the session starts, so the library is not asked.
@@ -73,15 +75,12 @@ internal static class Notice
         }
     }
 
-    private static string LocalData()
-    {
-        var isWindows = Path.DirectorySeparatorChar == '\\';
-        return isWindows && Environment.GetEnvironmentVariable("LOCALAPPDATA") is { Length: > 0 } folder
+    private static string LocalData() =>
+        NativeLibraryLoader.IsWindows && Environment.GetEnvironmentVariable("LOCALAPPDATA") is { Length: > 0 } folder
             ? folder
             : Environment.GetFolderPath(
                 Environment.SpecialFolder.LocalApplicationData,
                 Environment.SpecialFolderOption.DoNotVerify);
-    }
 
     private static string Fields() => "Shown when these events and fields were the list:\n"
         + string.Concat(FieldMeanings.Events.Select(one => one.Name + ": " + string.Join(", ", one.Fields) + "\n"));

@@ -31,7 +31,7 @@ internal static unsafe class NativeLibraryLoader
     private static bool s_hasOtherLibc;
 
     /// <summary>Gets whether this is Windows, also where the framework is Mono.</summary>
-    private static bool IsWindows => Path.DirectorySeparatorChar == '\\';
+    internal static bool IsWindows => Path.DirectorySeparatorChar == '\\';
 
     /// <summary>
     /// Finds a copy of the library that the process has already, for example because two modules ship it: they share one

@@ -1,6 +1,5 @@
 using System;
 using System.Net;
-using System.Runtime.InteropServices;
 using System.Threading;
 
 namespace Vms.Telemetry;
@@ -18,7 +17,7 @@ internal static class SystemProxy
     private static volatile string? s_problem;
 
     /// <summary>Gets whether the system, not the environment, says which proxy to use.</summary>
-    internal static bool IsNeeded { get; } = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
+    internal static bool IsNeeded => NativeLibraryLoader.IsWindows;
 
     /// <summary>Gets why the proxy could not be found, so that nothing is sent. Null if nothing failed.</summary>
     internal static string? Problem => s_problem;

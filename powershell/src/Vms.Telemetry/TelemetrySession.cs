@@ -2,7 +2,6 @@ using System;
 using System.Collections;
 using System.Collections.Generic;
 using System.Globalization;
-using System.IO;
 using System.Threading;
 
 namespace Vms.Telemetry;
@@ -89,7 +88,7 @@ public sealed class TelemetrySession : IDisposable
                 return new TelemetrySession(null, problem, false);
             }
 
-            var isWindows = Path.DirectorySeparatorChar == '\\';
+            var isWindows = NativeLibraryLoader.IsWindows;
             var environment = isWindows ? null : Variables();
             var status = NativeMethods.InitSession(library, version, connectionString, environment, holdSeconds);
             if (status >= TelemetryStatus.InvalidArgument)

@@ -19,7 +19,7 @@ public sealed class HoldTests
         sandbox.SendTo(silence.Address);
         using var child = sandbox.StartScript(
             "Set-VmsModuleConfig -EnableTelemetry $false -Confirm; (Get-VmsModuleConfig).EnableTelemetry");
-        await HasImported(sandbox);
+        await sandbox.HasImported();
         await Task.Delay(s_pause, TestContext.Current.CancellationToken);
         Assert.Single(sandbox.Spooled);
         child.GoOn("y");
@@ -46,7 +46,7 @@ public sealed class HoldTests
         using var silence = Silence.ThatListens();
         sandbox.SendTo(silence.Address);
         using var child = sandbox.StartScript($"{command}\n{Child.Wait}");
-        await HasImported(sandbox);
+        await sandbox.HasImported();
         await Task.Delay(s_pause, TestContext.Current.CancellationToken);
         Assert.False(silence.IsAsked);
         child.GoOn("n");
@@ -67,14 +67,5 @@ public sealed class HoldTests
             Assert.Equal("", result.Quiet().Output);
         }));
         Assert.False(silence.IsAsked);
-    }
-
-    /// <summary>Waits until the event of the import is on disk; on Windows the question itself goes to the console.</summary>
-    private static async Task HasImported(Sandbox sandbox)
-    {
-        while (sandbox.Spooled.Length == 0)
-        {
-            await Task.Delay(10, TestContext.Current.CancellationToken);
-        }
     }
 }

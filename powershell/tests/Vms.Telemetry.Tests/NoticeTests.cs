@@ -23,11 +23,7 @@ public sealed class NoticeTests
         using var child = AtPrompt(sandbox,
             $"Import-Module VmsTelemetry; while (!(Test-Path '{go}')) {{ Start-Sleep -Milliseconds 50 }}; "
             + "$null = Get-VmsModuleConfig; 'second'; $null = Get-VmsModuleConfig; Start-Sleep 5; exit");
-        while (sandbox.Spooled.Length == 0)
-        {
-            await Task.Delay(50, TestContext.Current.CancellationToken);
-        }
-
+        await sandbox.HasImported();
         await Task.Delay(s_pause, TestContext.Current.CancellationToken);
         Assert.False(silence.IsAsked);
         Assert.False(File.Exists(Marker(sandbox)));

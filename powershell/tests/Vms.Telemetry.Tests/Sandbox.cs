@@ -176,6 +176,15 @@ internal sealed class Sandbox : IDisposable
         return await child.End();
     }
 
+    /// <summary>Waits until the event of the import is on disk; on Windows a question of a command goes to the console.</summary>
+    internal async Task HasImported()
+    {
+        while (Spooled.Length == 0)
+        {
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+    }
+
     /// <summary>Waits until the collector has that many events of this test, and gives all that it has.</summary>
     internal async Task<List<Received>> Received(int count)
     {
