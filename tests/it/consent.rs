@@ -5,7 +5,7 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use crate::common::child::{self, Host};
-use crate::common::{Home, arrived, connection, delivery, event, key, names, settle, start_on, wait_until};
+use crate::common::{Home, arrived, connection, delivery, event, key, names, settle, wait_until};
 use chrono::Utc;
 use vms_collector::{Collector, Reply, RetryAfter, closed_port};
 use vms_telemetry::consent::{Layer, Verdict};
@@ -368,7 +368,7 @@ fn four_processes(opts_out: bool) -> (Home, Collector, String, Vec<Host>) {
         // What a process leaves behind that dies while it records.
         home.spool(&destination).put(&event(Utc::now())).unwrap();
     }
-    let collector = start_on(nobody);
+    let collector = Collector::builder().instead_of(nobody).start().unwrap();
     drop(lock);
     (home, collector, key, hosts)
 }

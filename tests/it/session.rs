@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 
 use crate::common::child::Host;
-use crate::common::{Home, arrived, connection, key, names, settle, start_on, wait_until};
+use crate::common::{Home, arrived, connection, key, names, settle, wait_until};
 use vms_collector::{Collector, closed_port};
 use vms_telemetry::consent::Verdict;
 use vms_telemetry::event::{Fields, timestamp};
@@ -127,7 +127,7 @@ fn s4_d1_what_could_not_be_sent_goes_out_with_a_later_session() {
     assert_eq!(home.pending().len(), 1);
     forget_failures(&home, &destination, &first);
     drop(first);
-    let collector = start_on(nobody);
+    let collector = Collector::builder().instead_of(nobody).start().unwrap();
     let second = home.session(&destination, &[]);
     let received = arrived(&collector, &key, 2);
     let sessions: Vec<_> =

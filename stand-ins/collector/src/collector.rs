@@ -11,6 +11,7 @@ use crate::received::Received;
 use crate::reply::Reply;
 use crate::script::Script;
 use crate::store::{Observer, Store};
+use crate::unreachable::Unreachable;
 
 /// A running endpoint. Dropping it closes every connection and frees the port.
 pub struct Collector(Server<Store>);
@@ -20,6 +21,7 @@ pub struct Collector(Server<Store>);
 #[derive(Default)]
 pub struct Builder {
     port: u16,
+    nobody: Option<Unreachable>,
     tls: Option<Arc<ServerConfig>>,
     observer: Option<Observer>,
     script: Script,
@@ -30,6 +32,13 @@ impl Builder {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Listens on the port where nobody listened so far. It was never free, so nobody else can have been given it.
+    #[must_use]
+    pub fn instead_of(mut self, nobody: Unreachable) -> Self {
+        self.nobody = Some(nobody);
         self
     }
 
@@ -61,7 +70,11 @@ impl Builder {
     /// The port is taken or may not be used, or no thread can be started.
     pub fn start(self) -> io::Result<Collector> {
         let store = Store::new(self.observer, self.script);
-        Listener::bind(self.port, self.tls)?.serve(store).map(Collector)
+        let listener = match self.nobody {
+            Some(nobody) => Listener::new(nobody.listen()?, self.tls),
+            None => Listener::bind(self.port, self.tls),
+        }?;
+        listener.serve(store).map(Collector)
     }
 }
 

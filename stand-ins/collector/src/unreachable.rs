@@ -1,7 +1,7 @@
 //! Addresses behind which nobody is.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -17,7 +17,7 @@ const MAX_BACKLOG: usize = 512;
 pub struct Unreachable {
     address: SocketAddr,
     /// Held, so that nobody else is given the port.
-    _socket: Socket,
+    socket: Socket,
     /// They fill the backlog.
     _waiting: Vec<TcpStream>,
 }
@@ -40,6 +40,12 @@ impl Unreachable {
     pub fn connection_string(&self, ikey: &str) -> String {
         connection_string(ikey, &self.url())
     }
+
+    /// Ends this: from now on the socket listens.
+    pub(crate) fn listen(self) -> io::Result<TcpListener> {
+        self.socket.listen(128)?;
+        Ok(self.socket.into())
+    }
 }
 
 /// Returns a port where connections are refused.
@@ -51,7 +57,7 @@ impl Unreachable {
 /// There is no free port.
 pub fn closed_port() -> io::Result<Unreachable> {
     let (socket, address) = bound()?;
-    Ok(Unreachable { address, _socket: socket, _waiting: Vec::new() })
+    Ok(Unreachable { address, socket, _waiting: Vec::new() })
 }
 
 /// Returns a port where connections time out, as behind a firewall that drops packets.
@@ -68,7 +74,7 @@ pub fn black_hole() -> io::Result<Unreachable> {
     while waiting.len() < MAX_BACKLOG {
         match TcpStream::connect_timeout(&address, AT_ONCE) {
             Ok(stream) => waiting.push(stream),
-            Err(_) => return Ok(Unreachable { address, _socket: socket, _waiting: waiting }),
+            Err(_) => return Ok(Unreachable { address, socket, _waiting: waiting }),
         }
     }
     Err(io::Error::other("the backlog does not fill"))

@@ -52,7 +52,14 @@ impl Listener {
     /// # Errors
     /// The port is taken or may not be used.
     pub fn bind(port: u16, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
-        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        Self::new(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?, tls)
+    }
+
+    /// Takes a socket that listens already.
+    ///
+    /// # Errors
+    /// The socket has no address.
+    pub fn new(socket: TcpListener, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         Ok(Self { address: socket.local_addr()?, socket, tls })
     }
 

@@ -248,13 +248,3 @@ pub fn say_skipped(reason: &str) {
     let line = format!("\nSKIPPED {}: {reason}\n", thread.name().unwrap_or_default());
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).unwrap();
 }
-
-/// Starts a collector on the port where nobody listened so far.
-pub fn start_on(nobody: Unreachable) -> Collector {
-    let port = nobody.port();
-    drop(nobody);
-    // Another test may have been given the port for a moment.
-    let collector = std::cell::OnceCell::new();
-    wait_until(|| Collector::builder().port(port).start().is_ok_and(|started| collector.set(started).is_ok()));
-    collector.into_inner().unwrap()
-}
