@@ -28,7 +28,7 @@
 //! - [`http`] and [`tls`], with `certificate`: the network for both clients;
 //! - [`vms`]: the client of a VMS, without telemetry;
 //! - [`environment`] and [`settings`]: what the user chose;
-//! - `fuzz`, for tests only: what the fuzzer feeds;
+//! - for tests only, `fuzz`: what the fuzzer feeds; `consent_model`: the opt-out protocol, with every interleaving;
 //! - [`paths`], [`platform`], [`error`]: every path, the operating system, the messages.
 //!
 //! Comments cite the requirements in `docs/contract.md` by their ids, such as (D4).
@@ -53,6 +53,8 @@ pub mod abi;
 mod certificate;
 pub mod connections;
 pub mod consent;
+#[cfg(test)]
+mod consent_model;
 pub mod delivery;
 pub mod destination;
 pub mod endpoint;

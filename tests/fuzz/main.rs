@@ -1,13 +1,18 @@
 //! The fuzzer's program: runs the target that the environment variable names. Without instrumentation it only says how to use it.
 #![cfg_attr(fuzzing, no_main)]
 
+#[cfg(any(test, fuzzing))]
+#[expect(unsafe_code, reason = "it calls the C ABI")]
+mod c_abi;
+
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     use std::sync::LazyLock;
     static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
         let wanted = std::env::var("VMS_FUZZ_TARGET").unwrap_or_default();
-        let found = vms_telemetry::fuzz::TARGETS.iter().find(|(name, _)| *name == wanted);
-        found.map(|(_, target)| *target).expect("VMS_FUZZ_TARGET names a target")
+        let readers = vms_telemetry::fuzz::TARGETS.iter().copied();
+        let found = readers.chain([("c_abi", c_abi::run as fn(&[u8]))]).find(|(name, _)| *name == wanted);
+        found.map(|(_, target)| target).expect("VMS_FUZZ_TARGET names a target")
     });
     TARGET(input);
 });

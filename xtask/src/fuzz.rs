@@ -64,7 +64,8 @@ fn one(program: &Path, folder: &Path, target: &str, seconds: u64) -> Outcome<()>
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let mut fuzzer = std::process::Command::new(program);
-    fuzzer.env("VMS_FUZZ_TARGET", target).current_dir(root());
+    // The C ABI's target has a profile of a user in a temporary folder.
+    fuzzer.env("VMS_FUZZ_TARGET", target).env("TMPDIR", folder).current_dir(root());
     fuzzer.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", broken.display()));
     // An input may take a second, and no more memory than a small one needs.
     fuzzer.args(["-timeout=1", "-rss_limit_mb=1024", "-max_len=8192", "-print_final_stats=1", "-verbosity=0"]);
