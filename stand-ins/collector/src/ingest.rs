@@ -108,6 +108,7 @@ mod tests {
         let mut headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
         headers.extend(encoding.map(|encoding| ("Content-Encoding".to_owned(), encoding.to_owned())));
         Request {
+            began: now(),
             method: "POST".to_owned(),
             path: "/v2.1/track".to_owned(),
             query: String::new(),

@@ -12,6 +12,8 @@ pub struct Received {
     pub sequence: u64,
     /// Place of its request among all requests to a track path, from 1.
     pub request: u64,
+    /// When the request began to arrive.
+    pub began: DateTime<Utc>,
     /// When the request had arrived in full.
     pub at: DateTime<Utc>,
     /// Path of the request.

@@ -69,6 +69,7 @@ impl Store {
                 let received = Received {
                     sequence: entries.items.len() as u64 + 1,
                     request: number,
+                    began: request.began,
                     at,
                     path: request.path.clone(),
                     query: request.query.clone(),

@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use chrono::{DateTime, Utc};
 use httparse::Status;
 
 /// As much as common servers take for the request line and all headers.
@@ -18,6 +19,8 @@ pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
 /// A request, as it came.
 #[derive(Debug)]
 pub struct Request {
+    /// When its first byte was read.
+    pub began: DateTime<Utc>,
     /// Method.
     pub method: String,
     /// Path, without the query.
@@ -67,7 +70,14 @@ fn refused(status: u16, rule: &str) -> Unread {
 
 /// Reads the next request, and answers its `Expect: 100-continue`.
 pub(crate) fn read_request<S: Read + Write>(stream: &mut BufReader<S>) -> Result<Request, Unread> {
-    let mut request = parse_head(&read_head(stream)?)?;
+    // A client that begins with something else, such as a TLS client, would never end its head.
+    match stream.fill_buf()?.first() {
+        None => return Err(Unread::Closed),
+        Some(first) if !first.is_ascii_alphabetic() => return Err(refused(400, "that is no HTTP")),
+        Some(_) => {}
+    }
+    let began = Utc::now();
+    let mut request = parse_head(&read_head(stream)?, began)?;
     let chunked = match only(&request, "transfer-encoding")? {
         Some(coding) if coding.eq_ignore_ascii_case("chunked") => true,
         Some(_) => return Err(refused(501, "the only transfer encoding known is chunked")),
@@ -93,12 +103,6 @@ pub(crate) fn read_request<S: Read + Write>(stream: &mut BufReader<S>) -> Result
 }
 
 fn read_head(stream: &mut impl BufRead) -> Result<Vec<u8>, Unread> {
-    // A client that begins with something else, such as a TLS client, would never end its head.
-    match stream.fill_buf()?.first() {
-        None => return Err(Unread::Closed),
-        Some(first) if !first.is_ascii_alphabetic() => return Err(refused(400, "that is no HTTP")),
-        Some(_) => {}
-    }
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let room = MAX_HEAD.saturating_sub(head.len());
@@ -112,7 +116,7 @@ fn read_head(stream: &mut impl BufRead) -> Result<Vec<u8>, Unread> {
     Ok(head)
 }
 
-fn parse_head(head: &[u8]) -> Result<Request, Unread> {
+fn parse_head(head: &[u8], began: DateTime<Utc>) -> Result<Request, Unread> {
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut slots);
     match parsed.parse(head) {
@@ -126,6 +130,7 @@ fn parse_head(head: &[u8]) -> Result<Request, Unread> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let headers = parsed.headers.iter().map(|header| (header.name.to_owned(), text(header.value))).collect();
     let mut request = Request {
+        began,
         method: parsed.method.unwrap_or_default().to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),

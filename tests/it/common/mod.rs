@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use vms_collector::{Collector, Received, Unreachable};
+use vms_collector::{Collector, Received};
 use vms_telemetry::consent::Consent;
 use vms_telemetry::delivery::{Delivery, Next};
 use vms_telemetry::destination::Destination;

@@ -3,6 +3,7 @@
 
 #[cfg(any(test, fuzzing))]
 #[expect(unsafe_code, reason = "it calls the C ABI")]
+#[allow(clippy::expect_used, clippy::indexing_slicing, reason = "a target says so if a promise is broken")]
 mod c_abi;
 
 #[cfg(fuzzing)]
