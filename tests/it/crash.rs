@@ -64,7 +64,7 @@ fn requests(received: &[Received]) -> HashMap<String, Vec<u64>> {
     requests
 }
 
-fn users(received: &[Received]) -> usize {
+pub(crate) fn users(received: &[Received]) -> usize {
     received.iter().map(|item| item.envelope["tags"]["ai.user.id"].to_string()).collect::<HashSet<_>>().len()
 }
 
@@ -123,13 +123,13 @@ fn kill_at_random(home: &Home, destination: &str, is_sender: bool) -> (Vec<Strin
 }
 
 /// Forgets earlier failures.
-fn forget_failures(delivery: &Delivery) {
+pub(crate) fn forget_failures(delivery: &Delivery) {
     // It may not be there, and on Windows a sender may be replacing it.
     let _ = std::fs::remove_file(delivery.spool.folder().join("retry.json"));
 }
 
 /// Makes one attempt without regard to earlier failures.
-fn attempt_at_once(delivery: &TestDelivery) -> Next {
+pub(crate) fn attempt_at_once(delivery: &TestDelivery) -> Next {
     forget_failures(delivery);
     match delivery.attempt(&mut real_network(delivery), chrono::Utc::now) {
         // Another thread of this test is deleting the file that this one replaces.

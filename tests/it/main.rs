@@ -6,6 +6,8 @@
 mod common;
 
 mod c_abi;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod consent;
 #[cfg(target_os = "linux")]
 mod cost;

@@ -59,6 +59,16 @@ enum Arguments {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Kills, stops and starves 64 processes at a time, while another opts out and in, and compares what they recorded with what
+    /// the service got (Linux)
+    Chaos {
+        /// For how long
+        #[arg(long, default_value_t = 1)]
+        minutes: u64,
+        /// Of the first round, to play it again
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Measures import, events and memory beside Microsoft.ApplicationInsights, and writes docs/performance.md
     Bench {
         /// Only this part
@@ -79,6 +89,7 @@ fn main() -> ExitCode {
         Arguments::Demo => demo::run(),
         Arguments::Test { windows, only } => test::run(windows, &only),
         Arguments::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Arguments::Chaos { minutes, seed } => test::chaos(minutes, seed),
         Arguments::Bench { part } => bench::run(part),
     };
     match outcome {

@@ -185,6 +185,13 @@ impl Host {
         .unwrap();
     }
 
+    /// Lets it go on after that.
+    #[cfg(unix)]
+    pub fn go_on(&self) {
+        let process = rustix::process::Pid::from_raw(self.id().cast_signed()).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::CONT).unwrap();
+    }
+
     /// Starts a host whose session has begun, whether or not it recorded that.
     pub fn begin(command: &mut Command) -> Self {
         let mut host = Self::start(command);

@@ -214,7 +214,7 @@ pub fn settle(session: &Session) {
 }
 
 /// Waits for a condition; fails the test when it does not come.
-pub fn wait_until(condition: impl Fn() -> bool) {
+pub fn wait_until(mut condition: impl FnMut() -> bool) {
     let stop = std::time::Instant::now() + PATIENCE;
     while !condition() {
         assert!(std::time::Instant::now() < stop, "what the test waits for did not come");

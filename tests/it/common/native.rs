@@ -53,7 +53,7 @@ pub fn compile(name: &str) -> PathBuf {
 }
 
 /// The C compiler of this system; it is started in order to learn what it is.
-fn compiler() -> Command {
+pub fn compiler() -> Command {
     let _starting = child::STARTING.write().unwrap_or_else(PoisonError::into_inner);
     let target = env!("VMS_TEST_TARGET");
     cc::Build::new().target(target).host(target).opt_level(0).cargo_metadata(false).get_compiler().to_command()
