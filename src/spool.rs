@@ -19,7 +19,8 @@
 //!    does not let us read or delete is skipped, and so is JSON that is not in the closed list of fields.
 //! 7. The user opts out while an event is written: see [`crate::session`]. While a request begins: see [`crate::gate`].
 //! 8. The clock jumps: an event from the future is sent as of now, a back-off that no response can have caused is ignored, and
-//!    what is older than 90 days by a clock that jumped ahead is lost, as by any clock.
+//!    what is older than 90 days by a clock that jumped ahead is lost, as by any clock. If the clock is more than two days behind,
+//!    the service refuses what is sent then.
 //! 9. The disk is full or read-only: the call says so and nothing is recorded; the host goes on. From a full disk pending events
 //!    are sent, which makes room; from a read-only one they are not, as they could not be deleted afterwards.
 //!
