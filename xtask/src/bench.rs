@@ -33,7 +33,8 @@ pub enum Part {
 const ROUNDS: usize = 31;
 const KEY: &str = "11111111-2222-4333-8444-555555555555";
 
-/// Prints what the import took, what was compiled meanwhile, and the private memory; then sends, and prints the memory again.
+/// Prints what the import took, what was compiled meanwhile, and the private memory; then sends, waits as long as every other, and
+/// prints the memory again: what .NET compiles anew in that time is the same for all.
 /// The first line loads what the measuring itself needs.
 const SCRIPT: &str = "\
 function Memory { [GC]::Collect(); if ([IO.File]::Exists('/proc/self/smaps_rollup')) { \
@@ -49,16 +50,19 @@ $after = Compiled; $recorded = Memory
 {release}
 $released = Memory
 {send}
+for ($i = 0; $i -lt 100; $i++) { [Threading.Thread]::Sleep(20) }
 $sent = (Memory) - $released + $recorded
+{check}
 $figures = @($time, ($after[0] - $compiled[0]), ($after[1] - $compiled[1]), ($recorded - $before), ($sent - $before)) + @({parts})
 [string]::Join(' ', @($figures | ForEach-Object { ([double]$_).ToString([cultureinfo]::InvariantCulture) }))
 ";
 
 /// A command ends the hold of the import. What PowerShell needs for a command is not counted.
 const RELEASE: &str = "Disconnect-Vms";
-const SEND_OURS: &str = "\
+/// The library sends by itself, a second after the import.
+const CHECK: &str = "\
 $spool = Join-Path $(if ($env:OS -eq 'Windows_NT') { $env:LOCALAPPDATA } else { $env:XDG_DATA_HOME }) 'Milestone/MilestonePSTools/spool'
-for ($i = 0; $i -lt 200 -and [IO.Directory]::GetFiles($spool, '*.v1.json', 'AllDirectories').Length; $i++) { [Threading.Thread]::Sleep(20) }";
+if ([IO.Directory]::GetFiles($spool, '*.v1.json', 'AllDirectories').Length) { throw 'the event was not sent' }";
 const SEND_PEERS: &str = "[PeerModule.PeerImport]::Flush()";
 const PARTS: &str = "[FloorModule.FloorImport]::Parts";
 
@@ -75,14 +79,19 @@ struct Candidate {
     name: &'static str,
     module: PathBuf,
     release: &'static str,
+    /// Sends at once.
     send: &'static str,
+    /// Fails if nothing was sent.
+    check: &'static str,
+    /// Which of the peers it is.
+    peer: &'static str,
     parts: &'static str,
     figures: Vec<Vec<f64>>,
 }
 
 impl Candidate {
     fn new(name: &'static str, module: PathBuf) -> Self {
-        Self { name, module, release: "", send: "", parts: "", figures: Vec::new() }
+        Self { name, module, release: "", send: "", check: "", peer: "", parts: "", figures: Vec::new() }
     }
 
     /// The quartiles of a figure, less that of another candidate in the same turn.
@@ -128,14 +137,14 @@ fn import() -> Outcome<()> {
     tools::copy_folder(&module, &compiled)?;
     let file = "Vms.Telemetry.PowerShell.dll";
     powershell::compile_ahead(&module.join(file), &compiled.join(file))?;
-    let ours = |name, module: PathBuf| Candidate { release: RELEASE, send: SEND_OURS, ..Candidate::new(name, module) };
+    let ours = |name, module: PathBuf| Candidate { release: RELEASE, check: CHECK, ..Candidate::new(name, module) };
+    let peers = |name, peer| Candidate { send: SEND_PEERS, peer, ..Candidate::new(name, built_module("PeerModule")) };
     let mut candidates = vec![
         Candidate::new("an empty binary module", built_module("EmptyModule")),
         ours("VmsTelemetry", module.join("VmsTelemetry.psd1")),
-        Candidate {
-            send: SEND_PEERS,
-            ..Candidate::new("Microsoft.ApplicationInsights 2.22", built_module("PeerModule"))
-        },
+        peers("Microsoft.ApplicationInsights 2.22", "memory"),
+        peers("the same, with its channel on disk", "disk"),
+        peers("Azure Monitor exporter 1.10", "exporter"),
         ours("VmsTelemetry, if compiled ahead", compiled.join("VmsTelemetry.psd1")),
     ];
     // It opens the library as Linux does.
@@ -165,12 +174,19 @@ fn measure(
     library: &Path,
 ) -> Outcome<Vec<f64>> {
     let script = SCRIPT.replace("{module}", &candidate.module.display().to_string());
-    let script = script.replace("{send}", candidate.send).replace("{parts}", candidate.parts);
+    let script = script
+        .replace("{send}", candidate.send)
+        .replace("{check}", candidate.check)
+        .replace("{parts}", candidate.parts);
     let script = script.replace("{release}", candidate.release);
     let mut command = powershell::command()?;
     isolate(&mut command, profile);
     // Both sides trust the authority the way this system's software does it without an installation.
-    command.env("SSL_CERT_FILE", authority).env("VMS_BENCH_LIBRARY", library).args(["-Command", &script]);
+    command
+        .env("VMS_BENCH_PEER", candidate.peer)
+        .env("SSL_CERT_FILE", authority)
+        .env("VMS_BENCH_LIBRARY", library)
+        .args(["-Command", &script]);
     let connection_string = collector.connection_string(KEY).replace("127.0.0.1", "localhost");
     let output = command.env("VMS_ApplicationInsights__ConnectionString", connection_string).output();
     let output = output.map_err(|error| format!("PowerShell cannot be started: {error}"))?;
@@ -202,7 +218,11 @@ fn print(candidates: &[Candidate]) {
     for candidate in others {
         let [low, middle, high] = candidate.quartiles(TIME, Some(empty));
         let median = |figure| candidate.quartiles(figure, Some(empty))[1];
-        let sent = if candidate.send.is_empty() { String::new() } else { format!("{:+.2}", mebibytes(median(SENT))) };
+        let sent = if candidate.send.is_empty() && candidate.check.is_empty() {
+            String::new()
+        } else {
+            format!("{:+.2}", mebibytes(median(SENT)))
+        };
         shown.add_row([
             candidate.name.to_owned(),
             format!("{middle:+.1}"),

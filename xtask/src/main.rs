@@ -1,12 +1,12 @@
 //! The commands of this repository, the same on every system: `cargo xtask`.
 
+mod attack;
 mod bench;
 mod build;
 mod cargo;
 mod clauses;
 mod demo;
 mod fields;
-mod fuzz;
 mod header;
 mod help;
 mod needs;
@@ -59,6 +59,11 @@ enum Arguments {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Runs the tests of the library and the C programs under a sanitizer (Linux)
+    Sanitize {
+        /// Which one
+        sanitizer: attack::Sanitizer,
+    },
     /// Kills, stops and starves 64 processes at a time, while another opts out and in, and compares what they recorded with what
     /// the service got (Linux)
     Chaos {
@@ -88,8 +93,9 @@ fn main() -> ExitCode {
         Arguments::Reproduce => package::reproduce(),
         Arguments::Demo => demo::run(),
         Arguments::Test { windows, only } => test::run(windows, &only),
-        Arguments::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
-        Arguments::Chaos { minutes, seed } => test::chaos(minutes, seed),
+        Arguments::Fuzz { target, seconds } => attack::fuzz(target.as_deref(), seconds),
+        Arguments::Chaos { minutes, seed } => attack::chaos(minutes, seed),
+        Arguments::Sanitize { sanitizer } => attack::sanitize(sanitizer),
         Arguments::Bench { part } => bench::run(part),
     };
     match outcome {

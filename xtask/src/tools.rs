@@ -132,6 +132,15 @@ pub fn write(path: &Path, content: &[u8]) -> Outcome<()> {
     fs::write(path, content).map_err(words)
 }
 
+/// Writes a script that can be run.
+#[cfg(unix)]
+pub fn write_program(path: &Path, script: &str) -> Outcome<()> {
+    use std::os::unix::fs::PermissionsExt;
+    write(path, script.as_bytes())?;
+    let words = |error| format!("{} cannot be made a program: {error}", path.display());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(words)
+}
+
 /// Copies a file, creating its folder.
 pub fn copy(from: &Path, to: &Path) -> Outcome<()> {
     let words = |error| format!("{} cannot be copied to {}: {error}", from.display(), to.display());

@@ -17,7 +17,7 @@ use crate::tools::{Outcome, root, run, starts};
 
 pub const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Debian's compiler, which comes with the sources of the standard library.
-const DEBIANS_COMPILER: &str = "/usr/bin/rustc";
+pub const DEBIANS_COMPILER: &str = "/usr/bin/rustc";
 pub const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// Makes import libraries.
 pub const IMPORT_LIBRARY_TOOL: &str = "llvm-dlltool";
@@ -81,7 +81,7 @@ pub fn windows_cargo(subcommand: &str) -> Outcome<Command> {
 /// built, and gives a compiler that has it: a script, as cargo must not know the folder, which would be in its hashes.
 #[cfg(unix)]
 fn with_standard_library() -> Outcome<PathBuf> {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
     // One of two builds at once makes it, the other one waits.
     static MADE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _made = MADE.lock();
@@ -116,8 +116,7 @@ fn with_standard_library() -> Outcome<PathBuf> {
     let of_host = Path::new(&said(&["--print", "sysroot"])?).join("lib/rustlib").join(host);
     symlink(of_host, folder.join("lib/rustlib").join(host)).map_err(failed)?;
     let script = format!("#!/bin/sh\nexec {DEBIANS_COMPILER} --sysroot \"${{0%/*}}\" \"$@\"\n");
-    crate::tools::write(&wrapper, script.as_bytes())?;
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    crate::tools::write_program(&wrapper, &script)?;
     crate::tools::write(&stamp, version.as_bytes())?;
     Ok(wrapper)
 }

@@ -6,6 +6,7 @@ using Microsoft.ApplicationInsights;
 using Microsoft.ApplicationInsights.DataContracts;
 using Microsoft.ApplicationInsights.Extensibility;
 using Microsoft.ApplicationInsights.Extensibility.Implementation;
+using Microsoft.ApplicationInsights.WindowsServer.TelemetryChannel;
 
 namespace PeerModule;
 
@@ -21,10 +22,15 @@ public static class PeerClient
     /// <summary>Makes a client and records the event.</summary>
     /// <param name="connectionString">Where it goes.</param>
     /// <param name="version">The version of the host.</param>
+    /// <param name="disk">The folder of the channel that keeps events on disk, or <see langword="null"/> for the channel in memory.</param>
     /// <returns>The SDK's version.</returns>
-    public static string Start(string connectionString, string version)
+    public static string Start(string connectionString, string version, string? disk)
     {
         s_configuration = new TelemetryConfiguration { ConnectionString = connectionString };
+        if (disk is not null)
+        {
+            UseDisk(s_configuration, disk);
+        }
         s_client = new TelemetryClient(s_configuration);
         string user = Guid.NewGuid().ToString();
         string session = Guid.NewGuid().ToString();
@@ -53,6 +59,14 @@ public static class PeerClient
         };
         s_client.TrackEvent("NewSession", properties, measurements);
         return typeof(TelemetryClient).Assembly.GetName().Version?.ToString() ?? string.Empty;
+    }
+
+    /// <summary>In a method of its own, so that the assembly of the channel is loaded for it alone.</summary>
+    private static void UseDisk(TelemetryConfiguration configuration, string disk)
+    {
+        var channel = new ServerTelemetryChannel { StorageFolder = disk };
+        channel.Initialize(configuration);
+        configuration.TelemetryChannel = channel;
     }
 
     /// <summary>Sends what was recorded and waits for the answer.</summary>

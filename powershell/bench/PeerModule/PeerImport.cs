@@ -22,10 +22,13 @@ public sealed class PeerImport : IModuleAssemblyInitializer
     {
         string path = typeof(PeerImport).Assembly.Location;
         Assembly assembly = new PeerContext(Path.GetDirectoryName(path)!).LoadFromAssemblyPath(path);
-        s_client = assembly.GetType("PeerModule.PeerClient", throwOnError: true);
+        string? peer = Environment.GetEnvironmentVariable("VMS_BENCH_PEER");
+        string name = peer == "exporter" ? "PeerModule.ExporterClient" : "PeerModule.PeerClient";
+        s_client = assembly.GetType(name, throwOnError: true);
         string? connectionString = Environment.GetEnvironmentVariable("VMS_ApplicationInsights__ConnectionString");
         string version = Environment.GetEnvironmentVariable("VMS_PEER_VERSION") ?? "1.0.0";
-        Version = (string)s_client!.GetMethod("Start")!.Invoke(null, [connectionString, version])!;
+        string? disk = peer == "disk" ? Directory.CreateTempSubdirectory("peer").FullName : null;
+        Version = (string)s_client!.GetMethod("Start")!.Invoke(null, [connectionString, version, disk])!;
     }
 
     /// <summary>Sends what was recorded and waits for the answer.</summary>

@@ -45,6 +45,9 @@ pub fn compile(name: &str) -> PathBuf {
     } else {
         command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-pthread", "-o"]).arg(&program);
         command.arg("-I").arg(header()).arg(source).arg("-ldl");
+        // A sanitizer's, which the library under test needs.
+        let more = std::env::var("VMS_TEST_C_FLAGS").unwrap_or_default();
+        command.args(more.split_whitespace());
     }
     let output = child::output(&mut command);
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
