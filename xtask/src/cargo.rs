@@ -61,3 +61,10 @@ pub fn metadata() -> Outcome<Metadata> {
     command.current_dir(root()).other_options(["--locked".to_owned()]);
     command.exec().map_err(|error| format!("cargo's metadata cannot be read: {error}"))
 }
+
+/// Lists what the library needs when it runs, as a tree: neither what builds it nor what tests it.
+pub fn linked(target: &str) -> Outcome<String> {
+    let what = "tree --locked --package vms-telemetry --edges normal,no-proc-macro --prefix depth --no-dedupe --target";
+    let printed = crate::tools::output(cargo().args(what.split(' ')).args([target, "--format", " {p}"]))?;
+    Ok(String::from_utf8_lossy(&printed).into_owned())
+}

@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod cargo;
 mod clauses;
+mod crates;
 mod demo;
 mod fields;
 mod header;

@@ -1,6 +1,6 @@
 //! `cargo xtask package`: what people install, in `dist/`. Two builds of one commit are equal, byte for byte.
 
-mod archive;
+pub mod archive;
 mod kit;
 mod linked;
 #[cfg(test)]

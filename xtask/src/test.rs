@@ -14,7 +14,7 @@ use crate::cargo::{cargo, target};
 use crate::clauses::{Clauses, System};
 use crate::stages::{hear, say, stage, times};
 use crate::tools::{self, Outcome, both, isolate, listen, root};
-use crate::{demo, fields, header, needs, package, powershell, windows};
+use crate::{crates, demo, fields, header, needs, package, powershell, windows};
 
 /// What can be run by itself.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,8 +72,11 @@ pub fn run(windows_alone: bool, only: &[Stage]) -> Outcome<()> {
 
 fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_whole: bool) -> Outcome<Tally> {
     // Both, so that one run shows all that is out of date.
-    let stale =
-        [("include/vms_telemetry.h", header::generate()?), ("docs and help of the fields", fields::generate()?)];
+    let stale = [
+        ("include/vms_telemetry.h", header::generate()?),
+        ("docs and help of the fields", fields::generate()?),
+        ("docs/crates.md", crates::generate()?),
+    ];
     let stale: Vec<&str> = stale.iter().filter(|(_, is_stale)| *is_stale).map(|(name, _)| *name).collect();
     if !stale.is_empty() {
         return Err(format!("out of date, and generated anew now: commit {}", stale.join(", ")));

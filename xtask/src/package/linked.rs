@@ -9,7 +9,7 @@ use cargo_metadata::{Metadata, Package};
 use serde_json::{Value, json};
 
 use super::{System, archive};
-use crate::cargo::{cargo, metadata};
+use crate::cargo::{self, metadata};
 use crate::tools::{Outcome, files, output, root};
 use crate::windows;
 
@@ -46,7 +46,7 @@ impl Linked {
         let mut parts = BTreeMap::new();
         for system in systems {
             let mut path: Vec<String> = Vec::new();
-            for line in tree(&system.target)?.lines() {
+            for line in cargo::linked(&system.target)?.lines() {
                 // "2 ring v0.17.14": how deep it is, its name, its version.
                 let mut words = line.split_whitespace();
                 let (Some(depth), Some(name), Some(version)) = (words.next(), words.next(), words.next()) else {
@@ -161,13 +161,6 @@ fn component(part: &Part) -> Value {
         component["hashes"] = json!([{ "alg": "SHA-256", "content": checksum }]);
     }
     component
-}
-
-/// What the library needs when it runs: neither what builds it nor what tests it.
-fn tree(target: &str) -> Outcome<String> {
-    let what = "tree --locked --package vms-telemetry --edges normal,no-proc-macro --prefix depth --no-dedupe --target";
-    let printed = output(cargo().args(what.split(' ')).args([target, "--format", " {p}"]))?;
-    Ok(String::from_utf8_lossy(&printed).into_owned())
 }
 
 /// SHA-256 of each package, by name and version, as Cargo.lock has it.
