@@ -50,7 +50,7 @@ $after = Compiled; $recorded = Memory
 {release}
 $released = Memory
 {send}
-for ($i = 0; $i -lt 100; $i++) { [Threading.Thread]::Sleep(20) }
+{wait}
 $sent = (Memory) - $released + $recorded
 {check}
 $figures = @($time, ($after[0] - $compiled[0]), ($after[1] - $compiled[1]), ($recorded - $before), ($sent - $before)) + @({parts})
@@ -59,7 +59,8 @@ $figures = @($time, ($after[0] - $compiled[0]), ($after[1] - $compiled[1]), ($re
 
 /// A command ends the hold of the import. What PowerShell needs for a command is not counted.
 const RELEASE: &str = "Disconnect-Vms";
-/// The library sends by itself, a second after the import.
+/// The library sends by itself, a second after the import. Others wait as long.
+const WAIT: &str = "for ($i = 0; $i -lt 75; $i++) { [Threading.Thread]::Sleep(20) }";
 const CHECK: &str = "\
 $spool = Join-Path $(if ($env:OS -eq 'Windows_NT') { $env:LOCALAPPDATA } else { $env:XDG_DATA_HOME }) 'Milestone/MilestonePSTools/spool'
 if ([IO.Directory]::GetFiles($spool, '*.v1.json', 'AllDirectories').Length) { throw 'the event was not sent' }";
@@ -173,10 +174,12 @@ fn measure(
     collector: &Collector,
     library: &Path,
 ) -> Outcome<Vec<f64>> {
+    let wait = if candidate.parts.is_empty() { WAIT } else { "" };
     let script = SCRIPT.replace("{module}", &candidate.module.display().to_string());
     let script = script
         .replace("{send}", candidate.send)
         .replace("{check}", candidate.check)
+        .replace("{wait}", wait)
         .replace("{parts}", candidate.parts);
     let script = script.replace("{release}", candidate.release);
     let mut command = powershell::command()?;
