@@ -38,6 +38,8 @@ enum Address<'a> {
 #[derive(Arbitrary, Debug)]
 enum Size {
     Right,
+    /// A few bytes more or less, as those of another version.
+    Near(i8),
     Other(u16),
 }
 
@@ -82,8 +84,16 @@ enum Call<'a> {
 
 #[derive(Arbitrary, Debug)]
 struct Buffer {
-    capacity: u16,
+    capacity: Capacity,
     has_length: bool,
+}
+
+/// How large a buffer is.
+#[derive(Arbitrary, Debug)]
+enum Capacity {
+    /// As the call asks for, or a few bytes more or less.
+    Near(i8),
+    Other(u16),
 }
 
 /// Texts that live as long as the call that they are handed over to.
@@ -122,6 +132,7 @@ impl Record {
     fn new<T>(value: &T, size: &Size) -> Self {
         let size = match size {
             Size::Right => size_of::<T>(),
+            Size::Near(more) => size_of::<T>().saturating_add_signed((more % 24).into()),
             Size::Other(size) => usize::from(*size),
         };
         // SAFETY: a struct of the ABI has no bytes that are not set but those that pad it, and `zeroed` made them.
@@ -146,7 +157,15 @@ fn zeroed<T>() -> T {
 
 /// Calls what writes a text, and looks at what it wrote.
 fn write(buffer: &Buffer, call: impl Fn(*mut c_char, usize, *mut usize) -> i32) -> i32 {
-    let (mut bytes, mut length) = (vec![0xAA_u8; buffer.capacity.into()], usize::MAX);
+    let mut length = 0;
+    let capacity = match buffer.capacity {
+        Capacity::Near(more) => {
+            call(null_mut(), 0, &raw mut length);
+            (length + 1).saturating_add_signed((more % 3).into())
+        }
+        Capacity::Other(capacity) => capacity.into(),
+    };
+    let mut bytes = vec![0xAA_u8; capacity];
     let pointer = if bytes.is_empty() { null_mut() } else { bytes.as_mut_ptr().cast() };
     let status = call(pointer, bytes.len(), if buffer.has_length { &raw mut length } else { null_mut() });
     if status == VMS_OK {
