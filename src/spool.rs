@@ -7,7 +7,7 @@
 //! What can go wrong, and why it is harmless:
 //!
 //! 1. A process dies while it records. Its call has not returned. The file is shorter than its name says, so it is never sent. It
-//!    is deleted when it is a minute old; until then another process may be writing it.
+//!    is deleted when it is a day old; until then another process may be writing it.
 //! 2. A process dies after it recorded. The event is sent in a later session.
 //! 3. A process ends while its request is in flight, or before the sent events are deleted. Whether the service accepted them is
 //!    not known: that batch, and no other, is sent once more. A session's first request begins a second after its start, so a
@@ -20,7 +20,8 @@
 //! 7. The user opts out while an event is written: see [`crate::session`]. While a request begins: see [`crate::gate`].
 //! 8. The clock jumps: an event from the future is sent as of now, a back-off that no response can have caused is ignored, and
 //!    what is older than 90 days by a clock that jumped ahead is lost, as by any clock. If the clock is more than two days behind,
-//!    the service refuses what is sent then.
+//!    the service refuses what is sent then. If it jumps by more than a day while a process is stopped in the middle of writing
+//!    an event, that one is lost.
 //! 9. The disk is full or read-only: the call says so and nothing is recorded; the host goes on. From a full disk pending events
 //!    are sent, which makes room; from a read-only one they are not, as they could not be deleted afterwards.
 //!
@@ -49,9 +50,9 @@ const EVENT_BYTES: usize = 4_096;
 /// Room is made at a session's first event and then at every 32nd: listing the folder for each would make recording slower, the
 /// more is pending (D11).
 const MAKES_ROOM_EVERY: u32 = 32;
-/// A file that is shorter than its name says is being written, unless it is older than this: a choice, thousands of times what
-/// writing 4 KiB takes.
-const WRITING_TIME: Duration = Duration::from_secs(60);
+/// A file that is shorter than its name says is being written, unless it is older than this: a choice. A process may be stopped in
+/// the middle of it, and a computer may sleep.
+const WRITING_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// The file beside the events with the retry state of their destination.
 pub const RETRY_STATE: &str = "retry.json";
 /// The end of a name: the format of the content.
@@ -337,8 +338,9 @@ mod tests {
         };
         // Torn and old, torn and young, overwritten, longer than its name says, with a field of a later version, whole.
         fs::write(spool.path(&entries[0]), "{").unwrap();
-        age(&entries[0], 61);
+        age(&entries[0], 25 * 3_600);
         fs::write(spool.path(&entries[1]), "").unwrap();
+        age(&entries[1], 23 * 3_600);
         fs::write(spool.path(&entries[2]), vec![b'x'; entries[2].bytes as usize]).unwrap();
         fs::write(spool.path(&entries[3]), vec![b' '; entries[3].bytes as usize + 1]).unwrap();
         let newer = fs::read_to_string(spool.path(&entries[4])).unwrap().replace("ProcessorCount", "ProcessorMaker");

@@ -196,7 +196,7 @@ fn d1_d3_i4_killed_processes_lose_nothing_and_double_at_most_the_batch_in_flight
         let file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         let whole: u64 = path.to_str().unwrap().rsplit_once('-').unwrap().1.split_once('.').unwrap().0.parse().unwrap();
         assert!(file.metadata().unwrap().len() < whole, "{}", path.display());
-        file.set_modified(SystemTime::now() - Duration::from_secs(61)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(25 * 3_600)).unwrap();
     }
     println!("{} torn files", torn.len());
     assert_eq!(attempt_at_once(&delivery), Next::Idle);
