@@ -96,6 +96,9 @@ impl Entry {
             return None;
         }
         let (microseconds, bytes) = (time.parse().ok()?, bytes.parse().ok()?);
+        if bytes > BYTE_LIMIT {
+            return None;
+        }
         let is_known = name.ends_with(FORMAT);
         Some(Self { name, microseconds, bytes, is_known })
     }
@@ -411,6 +414,8 @@ mod tests {
             good.replace("-7.", "-."),
             good.replace("-7.", "-7-7."),
             good.replace("-7.", "-99999999999999999999."),
+            // There would be room for no other, and reading it would take as much memory.
+            good.replace("-7.", &format!("-{}.", BYTE_LIMIT + 1)),
             good.replacen('0', "", 1),
             format!("-{good}"),
             good.to_uppercase(),

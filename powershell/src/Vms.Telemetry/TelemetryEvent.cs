@@ -95,7 +95,7 @@ public sealed class TelemetryEvent
             var lines = receipt.Split('\n');
             var head = Parse(lines[0]);
             var answered = Moment(head.Element("time")?.Value);
-            var status = (int?)head.Element("status");
+            int? status = int.TryParse(head.Element("status")?.Value, out var number) ? number : null;
             var destination = head.Element("destination")?.Value ?? "";
             foreach (var (item, json) in (head.Element("items")?.Elements() ?? []).Zip(lines.Skip(1), (item, json) => (item.Value, json)))
             {
@@ -111,12 +111,16 @@ public sealed class TelemetryEvent
 
     private static XElement Parse(string json)
     {
-        using var reader = JsonReaderWriterFactory.CreateJsonReader(Encoding.UTF8.GetBytes(json), XmlDictionaryReaderQuotas.Max);
+        // An event has four levels. The time that reading takes grows with the square of the depth.
+        var quotas = new XmlDictionaryReaderQuotas();
+        XmlDictionaryReaderQuotas.Max.CopyTo(quotas);
+        quotas.MaxDepth = 16;
+        using var reader = JsonReaderWriterFactory.CreateJsonReader(Encoding.UTF8.GetBytes(json), quotas);
         try
         {
             return XElement.Load(reader);
         }
-        catch (Exception exception) when (exception is XmlException or FormatException or IOException)
+        catch (Exception exception) when (exception is XmlException or FormatException or IOException or InvalidOperationException)
         {
             // A file that somebody changed.
             return new XElement("root");

@@ -167,4 +167,44 @@ public sealed class EventTests
             },
             sent.Tags);
     }
+
+    /// <summary>Receipts are files that other programs of the user can write.</summary>
+    [Fact]
+    public async Task T1_receipts_that_somebody_changed_cost_only_themselves()
+    {
+        const string Head = """{"time":"2026-11-24T12:00:00Z","destination":"https://a.example/","status":200,"items":["accepted"]}""";
+        const string Envelope = """{"time":"2026-11-24T11:00:00Z","data":{"baseData":{"name":"NewSession","properties":{"uuid":"1"}}}}""";
+        string[] changed =
+        [
+            "", "\n", "{", "null", "[]", "\u0000\u0001", "\uFEFF" + Head + "\n" + Envelope, Head, Head + "\nnull",
+            Head + "\n" + Envelope[..^3], Head.Replace("200", "\"abc\"") + "\n" + Envelope, Head.Replace("200", "99999999999") + "\n" + Envelope,
+            Head.Replace("200", "{\"a\":[1e999]}") + "\n" + Envelope, Head.Replace("2026", "0000") + "\n" + Envelope,
+            Head.Replace("[\"accepted\"]", "{\"a b:c<\":\"\\u0000\\ud800\"}") + "\n" + Envelope,
+            Head.Replace("\"accepted\"", new string('[', 100_000)) + "\n" + Envelope,
+            new string('[', 200_000), new string('x', 300_000),
+            Head + "\n" + Envelope.Replace("\"NewSession\"", new string('[', 100_000) + new string(']', 100_000)),
+            Head + "\n" + Envelope.Replace("\"properties\"", "\"__type\":\"x:#y\",\"properties\""),
+        ];
+        using var sandbox = new Sandbox();
+        foreach (var (text, number) in changed.Append($"{Head}\n{Envelope}").Select((text, number) => (text, number)))
+        {
+            var bytes = System.Text.Encoding.UTF8.GetByteCount(text);
+            var microseconds = (DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() * 1_000) + number;
+            var name = $"{microseconds:d18}-{number:x32}-{bytes}.v1.json";
+            sandbox.WriteFile(Path.Combine(sandbox.DataFolder, "sent", name), text);
+        }
+
+        var report = Path.Combine(sandbox.Root, "report.html");
+        var result = await sandbox.Script(
+            $"""
+            Import-Module VmsTelemetry
+            $events = Get-VmsTelemetryEvent
+            @($events | Where-Object Name -EQ NewSession | Where-Object Destination -EQ https://a.example/).Count -ge 1
+            $null = $events | Out-String
+            $null = Export-VmsTelemetryReport '{report}'
+            """);
+
+        result.Quiet();
+        Assert.Equal("True", Assert.Single(result.Lines));
+    }
 }
