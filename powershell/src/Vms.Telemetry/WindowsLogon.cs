@@ -196,7 +196,7 @@ internal static class WindowsLogon
                 return length > 0 ? new SecureString(first, length) : null;
             }
         }
-        catch (Exception exception) when (exception is XmlException or FormatException or IOException)
+        catch (Exception exception) when (exception is XmlException or FormatException or IOException or InvalidOperationException)
         {
             return null;
         }
