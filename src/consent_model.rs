@@ -139,11 +139,11 @@ struct World {
 }
 
 impl World {
-    fn new(kills: u8) -> Self {
+    fn new() -> Self {
         let steps = [Step::Decide, Step::Stop, Step::Stop, Step::OptOut];
         Self {
             threads: steps.map(|step| Thread { step, events: 0 }),
-            kills,
+            kills: KILLS,
             is_on: true,
             exclusive: None,
             sharing: [false; THREADS],
@@ -336,7 +336,7 @@ const KILLS: u8 = 2;
 
 /// Explores every state that can be reached. Returns how many there are, and the promises that are broken in any.
 fn explore(without: Without, most_late: u8) -> (usize, Vec<&'static str>) {
-    let first = World::new(KILLS);
+    let first = World::new();
     let (mut seen, mut open, mut broken) = (HashSet::from([first]), vec![first], Vec::new());
     while let Some(world) = open.pop() {
         if let Some(promise) = world.broken(most_late)

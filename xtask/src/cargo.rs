@@ -62,9 +62,17 @@ pub fn metadata() -> Outcome<Metadata> {
     command.exec().map_err(|error| format!("cargo's metadata cannot be read: {error}"))
 }
 
-/// Lists what the library needs when it runs, as a tree: neither what builds it nor what tests it.
-pub fn linked(target: &str) -> Outcome<String> {
+/// Lists what the library needs when it runs, as a tree: neither what builds it nor what tests it. Gives for each crate how deep it
+/// is, its name and its version.
+pub fn linked(target: &str) -> Outcome<Vec<(usize, String, String)>> {
     let what = "tree --locked --package vms-telemetry --edges normal,no-proc-macro --prefix depth --no-dedupe --target";
     let printed = crate::tools::output(cargo().args(what.split(' ')).args([target, "--format", " {p}"]))?;
-    Ok(String::from_utf8_lossy(&printed).into_owned())
+    // "2 ring v0.17.14".
+    let crate_of = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (depth, name, version) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
+        Some((depth, name.to_owned(), version.trim_start_matches('v').to_owned()))
+    };
+    let lines = String::from_utf8_lossy(&printed).into_owned();
+    lines.lines().map(|line| crate_of(line).ok_or_else(|| format!("cargo tree: {line}"))).collect()
 }

@@ -83,16 +83,13 @@ fn reasons() -> Outcome<BTreeMap<String, String>> {
 fn needs(system: &str) -> Outcome<BTreeMap<String, BTreeSet<String>>> {
     let mut needs = BTreeMap::<String, BTreeSet<String>>::new();
     let mut direct = String::new();
-    for line in linked(system)?.lines() {
-        // "2 ring v0.17.14": how deep it is, its name, its version.
-        let mut words = line.split_whitespace();
-        let (Some(depth), Some(name), Some(version)) = (words.next(), words.next(), words.next()) else { continue };
+    for (depth, name, version) in linked(system)? {
         match depth {
-            "0" => continue,
-            "1" => direct = name.to_owned(),
+            0 => continue,
+            1 => direct.clone_from(&name),
             _ => {}
         }
-        needs.entry(direct.clone()).or_default().insert(format!("{name} {}", version.trim_start_matches('v')));
+        needs.entry(direct.clone()).or_default().insert(format!("{name} {version}"));
     }
     Ok(needs)
 }

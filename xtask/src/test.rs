@@ -71,7 +71,7 @@ pub fn run(windows_alone: bool, only: &[Stage]) -> Outcome<()> {
 }
 
 fn run_stages(wants: &(dyn Fn(Stage) -> bool + Sync), runs_windows: bool, is_whole: bool) -> Outcome<Tally> {
-    // Both, so that one run shows all that is out of date.
+    // All of them, so that one run shows all that is out of date.
     let stale = [
         ("include/vms_telemetry.h", header::generate()?),
         ("docs and help of the fields", fields::generate()?),

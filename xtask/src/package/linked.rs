@@ -46,22 +46,16 @@ impl Linked {
         let mut parts = BTreeMap::new();
         for system in systems {
             let mut path: Vec<String> = Vec::new();
-            for line in cargo::linked(&system.target)?.lines() {
-                // "2 ring v0.17.14": how deep it is, its name, its version.
-                let mut words = line.split_whitespace();
-                let (Some(depth), Some(name), Some(version)) = (words.next(), words.next(), words.next()) else {
-                    continue;
-                };
-                let version = version.trim_start_matches('v');
+            for (depth, name, version) in cargo::linked(&system.target)? {
                 let id = format!("{name} {version}");
-                path.truncate(depth.parse().map_err(|_| format!("cargo tree: {line}"))?);
+                path.truncate(depth);
                 if let Some(parent) = path.last().and_then(|parent| parts.get_mut(parent)) {
                     let parent: &mut Part = parent;
                     parent.needs.insert(id.clone());
                 }
                 path.push(id.clone());
                 if !parts.contains_key(&id) {
-                    parts.insert(id.clone(), package(&metadata, name, version, &checksums)?);
+                    parts.insert(id.clone(), package(&metadata, &name, &version, &checksums)?);
                 }
                 if let Some(part) = parts.get_mut(&id) {
                     part.systems.insert(system.rid.clone());
