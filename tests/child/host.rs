@@ -269,15 +269,19 @@ fn text(which: u32) -> String {
     given(|buffer, capacity, length| unsafe { ffi::get_text(which, buffer, capacity, length) })
 }
 
-/// Waits until nothing is left to be sent and the library's thread is gone, or until an attempt failed. The ABI does not
-/// tell whether there is a thread, and only Linux makes it easy to find out.
+/// Waits until nothing is left to be sent and the library's thread is gone, or until an attempt failed. With telemetry off
+/// nothing is sent, whatever is pending. The ABI does not tell whether there is a thread, and only Linux makes it easy to find
+/// out.
 fn settle() -> String {
     let is_ours = |task: std::io::Result<std::fs::DirEntry>| {
         let name = task.and_then(|task| std::fs::read_to_string(task.path().join("comm"))).unwrap_or_default();
         name.trim_end() == vms_telemetry::sender::THREAD
     };
     let runs = || cfg!(target_os = "linux") && std::fs::read_dir("/proc/self/task").unwrap().any(is_ours);
-    let rests = || config().ends_with(" pending 0") && !runs();
+    let rests = || {
+        let config = config();
+        (config.starts_with("off") || config.ends_with(" pending 0")) && !runs()
+    };
     let stop = Instant::now() + Duration::from_secs(60);
     while !rests() && text(abi::VMS_TEXT_DELIVERY_FAILURE).is_empty() {
         assert!(Instant::now() < stop, "events are still pending");

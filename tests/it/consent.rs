@@ -381,7 +381,9 @@ fn c3_c4_c5_c8_c10_one_of_four_processes_opts_out_and_nothing_is_ever_sent() {
         host.ask("settle");
         assert_eq!(host.ask("connect"), "1");
         assert_eq!(host.ask("disconnect"), "1");
-        assert_eq!(host.ask("config"), "off layer 1 pending 0");
+        // A thread that still ran has deleted what was left behind. If none did, an opt-in deletes it.
+        let config = host.ask("config");
+        assert!(["off layer 1 pending 0", "off layer 1 pending 1"].contains(&config.as_str()), "{config}");
     }
     let destination = collector.connection_string(&key);
     let mut later = Host::begin(&mut child::command(&home, &destination, &[]));
