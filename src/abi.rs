@@ -264,7 +264,7 @@ pub struct VmsConfigChange {
     /// sizeof(VmsConfigChange).
     pub size: u32,
     /// Whether events are recorded and sent. VMS_UNSET: no change. Stored for all later sessions of the user. VMS_RESET:
-    /// takes back what the user chose, also an opt-out by a VMS, as if nobody had said anything.
+    /// takes back what the user chose, so that the default is in effect again. An opt-out by a VMS stays, with a warning.
     pub enable_telemetry: u32,
     /// Whether events are written to the telemetry log. VMS_UNSET: no change. Stored as well. VMS_RESET: takes back what
     /// the user chose.

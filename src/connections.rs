@@ -54,6 +54,8 @@ struct Progress {
     counts: Counts,
     /// Whether `NewVmsSession` was recorded. `None`: not decided yet.
     reported: Option<bool>,
+    /// Whether the opt-out of the VMS was obeyed. Only once for a connection: the user may opt in afterwards (C6).
+    is_obeyed: bool,
 }
 
 /// The state of a connection that the library made.
@@ -229,10 +231,10 @@ impl Session {
             let mut progress = vms.progress();
             // The VMS may opt out after the connection was reported with the option unknown. That still counts.
             let is_off = matches!(progress.usage_data, Some(UsageData::Off));
-            if progress.reported.is_some() && !is_off {
+            if progress.reported.is_some() && (!is_off || progress.is_obeyed) {
                 return Ok(Outcome::Off);
             }
-            progress.reported = Some(false);
+            (progress.reported, progress.is_obeyed) = (Some(false), is_off);
             progress.clone()
         };
         let why = match &progress.usage_data {

@@ -130,8 +130,8 @@ struct State {
     is_unstored: bool,
     /// How many changes of the configuration the host program has begun and not ended.
     changes: u32,
-    /// The newest event of the batch in flight: an opt-out deletes it.
-    in_flight: Option<PathBuf>,
+    /// The events of the batch in flight. An opt-out deletes all of them, and one for a process alone those of that process.
+    in_flight: Vec<PathBuf>,
 }
 
 impl Consent {
@@ -203,8 +203,8 @@ impl Consent {
         self.state().changes > 0
     }
 
-    pub fn set_in_flight(&self, newest: Option<PathBuf>) {
-        self.state().in_flight = newest;
+    pub fn set_in_flight(&self, events: Vec<PathBuf>) {
+        self.state().in_flight = events;
     }
 
     /// Checks the consent to begin a connection or a request. Consent cannot be withdrawn while the returned lock is held: a
@@ -215,10 +215,11 @@ impl Consent {
             |error: &Error| NoConsent::Postponed(format!("nothing was sent, as consent is not sure: {error}"));
         let lock = files::lock(&self.lock, LockMode::Shared, Instant::now() + LOCK_TIMEOUT);
         let lock = lock.map_err(|error| postponed(&error))?;
-        let (is_pending, is_held) = {
+        let (events, is_held) = {
             let state = self.state();
-            (state.in_flight.as_ref().is_some_and(|event| event.exists()), state.changes > 0)
+            (state.in_flight.clone(), state.changes > 0)
         };
+        let is_pending = !events.is_empty() && events.iter().all(|event| event.exists());
         let decision = self.decide().telemetry;
         match decision.verdict {
             Verdict::Off => Err(NoConsent::Withdrawn),
@@ -251,7 +252,13 @@ impl Consent {
     /// # Errors
     /// [`Error::NotStored`]: it is in effect until the process ends. What `purge` returns: it is stored.
     pub fn opt_out(&self, log: Option<bool>, purge: impl FnOnce() -> Result<()>) -> Result<Option<String>> {
-        self.state().opted_out = Some(OptOut::Unstored);
+        {
+            let mut state = self.state();
+            // If this cannot be stored, that of a VMS is still to be stored.
+            if state.opted_out != Some(OptOut::ByVms) {
+                state.opted_out = Some(OptOut::Unstored);
+            }
+        }
         let choice = Choice { telemetry: Some(Some(false)), by_policy: false, log: log.map(Some) };
         let store = |timeout| self.change(choice, timeout, WithoutLock::Store, |_| Ok(()));
         let stored = store(LOCK_TIMEOUT);
@@ -282,7 +289,8 @@ impl Consent {
         if let Ok(MachinePolicy::OptOut | MachinePolicy::Unclear) = policy {
             return Err(Error::Policy(platform::MACHINE_POLICY));
         }
-        let was_out = self.state().opted_out.is_some();
+        // An opt-out for this session alone deleted its own events, and no other's.
+        let was_out = self.state().opted_out.is_some_and(|out| out != OptOut::ForSession);
         let choice = Choice { telemetry: Some(Some(true)), by_policy: false, log: log.map(Some) };
         self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |before| {
             if was_out || before.telemetry == Some(false) { purge() } else { Ok(()) }
@@ -291,13 +299,17 @@ impl Consent {
         Ok(())
     }
 
-    /// Takes back what the user chose, as if nobody had said anything. If that was an opt-out, also that of a VMS, `purge`
-    /// deletes what it left, as for [`Consent::opt_in`].
+    /// Takes back what the user chose, so that the default is in effect again. An opt-out by a VMS stays: only an opt-in lifts
+    /// it (C6). If the choice was an opt-out, `purge` deletes what it left, as for [`Consent::opt_in`].
     pub fn reset(&self, telemetry: bool, log: bool, purge: impl FnOnce() -> Result<()>) -> Result<()> {
-        let was_out = telemetry && self.state().opted_out.is_some();
+        let opted_out = self.state().opted_out;
+        let is_by_vms =
+            opted_out == Some(OptOut::ByVms) || settings::read(&self.settings).is_ok_and(|stored| stored.by_policy);
+        let telemetry = telemetry && !is_by_vms;
         let choice = Choice { telemetry: telemetry.then_some(None), by_policy: false, log: log.then_some(None) };
         self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |before| {
-            if was_out || (telemetry && before.telemetry == Some(false)) { purge() } else { Ok(()) }
+            let was_out = opted_out == Some(OptOut::Unstored) || before.telemetry == Some(false);
+            if telemetry && was_out { purge() } else { Ok(()) }
         })?;
         if telemetry {
             self.state().opted_out = None;

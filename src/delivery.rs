@@ -137,7 +137,7 @@ impl Delivery {
             if batch.is_empty() {
                 return Ok(Next::Idle);
             }
-            self.consent.set_in_flight(batch.last().map(|newest| self.spool.path(newest)));
+            self.consent.set_in_flight(batch.iter().map(|entry| self.spool.path(entry)).collect());
             match self.save(&state.clone().begin(now)) {
                 // Sending makes room on a full disk.
                 Err(error) if error.is_full_disk() => {}
@@ -170,7 +170,7 @@ impl Delivery {
                 self.save(&RetryState { begun: 0, ..state })?;
                 continue;
             }
-            if judged.has(Outcome::TooLarge) {
+            if batch.len() == 1 && judged.has(Outcome::TooLarge) {
                 // A single event that is too large is refused. The others may fit together.
                 limit = fitted;
             } else if judged.has(Outcome::Accepted) {
@@ -286,8 +286,8 @@ impl RetryState {
     /// The state after an attempt that failed. `wait`: what the service asked for.
     pub fn fail(mut self, reason: String, wait: Option<Duration>, now: DateTime<Utc>) -> Self {
         self.failures = self.failures.saturating_add(1);
-        // `Retry-After: 0` must not cause a busy loop.
-        let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or_else(|| backoff(self.failures, fastrand::f64()));
+        // Whatever the service asks for, it does not get more requests than after a first failure.
+        let wait = wait.map_or_else(|| backoff(self.failures, fastrand::f64()), |wait| wait.max(MIN_BACKOFF));
         self.next_attempt = Some(now.timestamp().saturating_add_unsigned(wait.as_secs()));
         self.last_failure = Some(reason);
         self

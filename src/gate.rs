@@ -5,6 +5,9 @@
 //! returns a guard: a shared lock on the settings. A process that changes the settings takes that lock exclusively. The guard is
 //! held only while the first bytes are written. They fit into the empty buffer of a socket, so the write does not block,
 //! whatever the other side does. The rest of a request that has begun may finish (C3).
+//!
+//! One thing is not below it: `ureq` connects to a SOCKS proxy by itself. Consent is checked before that begins. An opt-out while it
+//! runs, 5 seconds at most, lets the proxy still be told the name of the endpoint. No event is sent.
 
 use std::fmt;
 use std::fs::File;

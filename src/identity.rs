@@ -47,6 +47,15 @@ pub fn stored(file: &Path) -> Option<Uuid> {
     }
 }
 
+/// Returns whether a file still holds the id that was read from it. A file that cannot be read now is taken to.
+pub fn is_still(file: &Path, id: Uuid) -> bool {
+    match read(file) {
+        Ok(Content::Id(now)) => now == id,
+        Ok(_) => false,
+        Err(_) => true,
+    }
+}
+
 /// Deletes all ids in a folder, and what writing one left.
 ///
 /// # Errors

@@ -33,14 +33,15 @@ pub fn append(folder: &Path, event: &Event, key: Uuid) -> Result<()> {
     log.write_all(text.as_bytes()).map_err(Error::file("write to", &file))
 }
 
-/// Deletes the logs of all days. A log of another user, which cannot be deleted, stays.
+/// Deletes the user's logs of all days. On Windows the folder has those of all users.
 ///
 /// # Errors
 /// [`Error::File`]: the first failure, after the rest was deleted.
 pub fn clear(folder: &Path) -> Result<()> {
     files::clear(folder, |name| {
         let day = name.strip_prefix("MilestonePSTools").and_then(|rest| rest.strip_suffix(".log"));
-        day.is_some_and(|day| day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit()))
+        let is_log = day.is_some_and(|day| day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit()));
+        is_log && platform::is_own_file(&folder.join(name)).unwrap_or(true)
     })
 }
 
@@ -185,5 +186,26 @@ mod tests {
         std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
         assert!(append(&folder, &event(), Uuid::nil()).is_err());
         assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    /// As on Windows, where all users share the folder.
+    #[cfg(unix)]
+    #[test]
+    fn l3_t5_the_log_of_another_user_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, other, foreign] =
+            ["MilestonePSTools20260101.log", "MilestonePSTools20260102.log", "Other20260101.log"]
+                .map(|name| folder.path().join(name));
+        for file in [&own, &other, &foreign] {
+            std::fs::write(file, "{}").unwrap();
+        }
+        if let Err(error) = std::os::unix::fs::chown(&other, Some(65_534), None) {
+            // Only root can give files away. There is no other user's file then.
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+            std::fs::remove_file(&other).unwrap();
+        }
+        let had_other = other.exists();
+        clear(folder.path()).unwrap();
+        assert_eq!((own.exists(), other.exists(), foreign.exists()), (false, had_other, true));
     }
 }

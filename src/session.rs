@@ -11,13 +11,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use uuid::Uuid;
 
 use crate::connections::Open;
-use crate::consent::{Consent, Decision, Decisions, LOCK_TIMEOUT, Verdict};
+use crate::consent::{Consent, Decision, Decisions, LOCK_TIMEOUT, Layer, Verdict};
 use crate::delivery::{Delivery, RetryState};
 use crate::destination::{BUILT_IN, Destination};
 use crate::endpoint::{self, Step};
@@ -134,8 +134,8 @@ pub(crate) struct State {
     new_session: SessionStart,
     /// The ids that were read so far, by their files.
     ids: BTreeMap<PathBuf, Uuid>,
-    /// When the id of the user was read. `None`: not yet, or it cannot be stored.
-    user_read: Option<SystemTime>,
+    /// The id of the user that this session uses. `None`: it was not read yet, or cannot be stored.
+    stored_user: Option<Uuid>,
     pub(crate) connections: BTreeMap<u64, Open>,
     pub(crate) last_connection: u64,
     failure: Option<String>,
@@ -151,7 +151,7 @@ impl Default for State {
             id: Uuid::new_v4(),
             new_session: SessionStart::default(),
             ids: BTreeMap::new(),
-            user_read: None,
+            stored_user: None,
             connections: BTreeMap::new(),
             last_connection: 0,
             failure: None,
@@ -298,7 +298,7 @@ impl Session {
         let (user, is_stored) = self.lasting_id(paths.user_id());
         let mut state = self.state();
         if !is_read && is_stored {
-            state.user_read = Some(SystemTime::now());
+            state.stored_user = Some(user);
         }
         Ids { user, session: state.id }
     }
@@ -306,21 +306,17 @@ impl Session {
     /// Returns whether a process cleared the ids since they were read. Then all are new, that of the session as well: with the old
     /// one, events before and after could be linked (T5).
     fn were_ids_cleared(&self, paths: &Paths) -> bool {
-        let Some(read) = self.state().user_read else { return false };
-        let modified = std::fs::metadata(paths.user_id()).and_then(|file| file.modified());
-        let is_same = match modified {
-            Ok(modified) => modified <= read,
-            Err(error) => !files::is_absent(&error),
-        };
-        if !is_same {
+        let stored = self.state().stored_user;
+        let is_cleared = stored.is_some_and(|id| !identity::is_still(&paths.user_id(), id));
+        if is_cleared {
             self.forget_ids();
         }
-        !is_same
+        is_cleared
     }
 
     fn forget_ids(&self) {
         let mut state = self.state();
-        (state.id, state.user_read) = (Uuid::new_v4(), None);
+        (state.id, state.stored_user) = (Uuid::new_v4(), None);
         state.ids.clear();
     }
 
@@ -436,7 +432,7 @@ impl Session {
 
     /// Opts the user out because the VMS does. If that cannot be stored now, the background thread stores it later.
     fn opt_out_by_vms(&self, consent: &Consent, sender: &Sender) {
-        let obeyed = consent.opt_out_by_vms(|| sender.purge());
+        let obeyed = self.deleting_pending(sender, || consent.opt_out_by_vms(|| sender.purge()));
         if self.note_error(obeyed).is_err() {
             sender.wake();
         }
@@ -552,6 +548,9 @@ impl Session {
             return None;
         }
         match (change.telemetry, change.log) {
+            _ if change.resets_telemetry && decision.layer == Layer::VmsPolicy => {
+                Some(format!("your choice is taken back, but not that of a VMS: {}", decision.reason))
+            }
             (Some(true), _) if change.is_for_session => Some(format!("telemetry stays off: {}", decision.reason)),
             (Some(true), _) => Some(format!("the choice is stored, but telemetry stays off: {}", decision.reason)),
             (_, Some(true)) => Some(format!("nothing is logged while telemetry is off: {}", decision.reason)),
@@ -694,11 +693,13 @@ impl Session {
         };
         let mut fields = vec![self.new_session(ids)];
         for (connection, since) in self.connection_facts() {
-            fields.push(self.new_vms_session(ids, Uuid::nil(), &connection));
+            let file = self.paths().map(|paths| paths.site_id(connection.site));
+            let site = file.and_then(|file| self.state().ids.get(&file).copied()).unwrap_or_default();
+            fields.push(self.new_vms_session(ids, site, &connection));
             fields.push(Fields::CloseVmsSession(CloseVmsSession {
                 uuid: ids.user,
                 SessionId: ids.session,
-                SiteId: Uuid::nil(),
+                SiteId: site,
                 ConnectionDuration: Seconds::of(since.elapsed()),
                 PrivateBytes: platform::private_bytes(),
             }));

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::consent::MachinePolicy;
 use crate::environment::Environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{files, settings};
 
 /// Where the administrator of this computer can turn telemetry off.
@@ -31,8 +31,21 @@ pub fn log_root(environment: &Environment) -> Option<PathBuf> {
     environment.state_home().or_else(|| Some(environment.home()?.join(".local/state")))
 }
 
+/// Reads the policy of the administrator.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read, or if others than root can change it: then it is nobody's policy.
 pub fn machine_policy() -> Result<MachinePolicy> {
-    let content = files::read(Path::new(MACHINE_POLICY_FILE), MACHINE_POLICY_LIMIT)?;
+    let path = Path::new(MACHINE_POLICY_FILE);
+    let content = files::read(path, MACHINE_POLICY_LIMIT)?;
+    if content.is_some() {
+        for part in [path, path.parent().unwrap_or(path)] {
+            let facts = part.metadata().map_err(Error::file("read", part))?;
+            if facts.uid() != 0 || facts.mode() & 0o022 != 0 {
+                return Err(Error::file("trust", part)(io::Error::other("others than root can change it")));
+            }
+        }
+    }
     Ok(match content.map(settings::parse_policy) {
         None | Some(Some(true)) => MachinePolicy::Silent,
         Some(Some(false)) => MachinePolicy::OptOut,
@@ -146,6 +159,11 @@ pub fn open_own_log(path: &Path) -> io::Result<File> {
     } else {
         Err(io::Error::other("it is not an ordinary file of this user"))
     }
+}
+
+/// Returns whether a file belongs to the current user.
+pub fn is_own_file(path: &Path) -> io::Result<bool> {
+    Ok(path.symlink_metadata()?.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// Keeps the library in the process: the linker's `-z nodelete` does that (see `build.rs`).

@@ -233,6 +233,12 @@ pub fn open_own_log(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Returns whether a file belongs to the current user, or to a group that owns what the user creates.
+pub fn is_own_file(path: &Path) -> io::Result<bool> {
+    let access = FILE_READ_ATTRIBUTES | READ_CONTROL;
+    is_own(&OpenOptions::new().access_mode(access).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?)
+}
+
 /// Counts the names of a file.
 fn links(file: &File) -> io::Result<u32> {
     let mut facts = BY_HANDLE_FILE_INFORMATION::default();

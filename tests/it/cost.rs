@@ -99,20 +99,20 @@ fn d11_recording_costs_the_same_whatever_is_pending() {
     assert!(empty.iter().filter(|call| call.contains(".v1.json")).count() >= 32, "{empty:#?}");
     assert!(full.len() * 2 <= empty.len() * 3, "{} and {}", empty.len(), full.len());
     // What an event costs on its own: two decisions with two files, a new file, and for every other one the process's memory.
-    assert!(empty.len() <= 32 * 10, "{}\n{}", empty.len(), empty.join("\n"));
+    assert!(empty.len() <= 32 * 12, "{}\n{}", empty.len(), empty.join("\n"));
 }
 
-/// One call finds out whether somebody cleared the ids (T5). The host says what the system and the framework are, as a .NET host does. The profile has the folder for local data, as each
-/// user's has, and nothing of ours or, the second time, all.
+/// Three calls find out whether somebody cleared the ids (T5). The host says what the system and the framework are, as a .NET host
+/// does. The profile has the folder for local data, as each user's has, and nothing of ours or, the second time, all.
 #[test]
-fn d11_a_new_session_costs_at_most_30_system_calls_and_21_on_a_known_profile() {
+fn d11_a_new_session_costs_at_most_31_system_calls_and_23_on_a_known_profile() {
     if !child::can_trace() {
         return;
     }
     let nobody = closed_port().unwrap();
     let (home, destination) = (Home::new(), nobody.connection_string(&key()));
     std::fs::create_dir(home.path().join("local")).unwrap();
-    for (profile, most) in [("fresh", 30), ("known", 21)] {
+    for (profile, most) in [("fresh", 31), ("known", 23)] {
         let calls = trace(&home, &destination, &[(child::EVERY_TEXT, "1.0")], |host| {
             host.ask("mark begin");
             assert_eq!(host.ask("init"), "0");

@@ -266,6 +266,41 @@ fn d4_a_request_that_is_too_large_is_halved_until_it_fits_and_only_a_single_even
     assert_eq!(left.reason.as_deref(), Some("the request is too large for the service (HTTP 413)"));
 }
 
+/// One item that is too large says nothing of the others, which fit together.
+#[test]
+fn d4_an_item_that_is_too_large_makes_no_later_request_smaller() {
+    let (home, collector, key) = (Home::new(), Collector::start().unwrap(), key());
+    collector.script(&[Reply::Partial(vec![(5, 413)])]);
+    let delivery = delivery(&home, &collector.connection_string(&key));
+    put(&delivery, 250, Utc::now());
+    assert_eq!(delivery.attempt(&mut real_network(&delivery), Utc::now).unwrap(), Next::Idle);
+    assert_eq!((collector.requests(), collector.accepted_for(&key).len(), pending(&delivery)), (3, 249, 0));
+}
+
+/// A service that asks for requests at once gets them no sooner than after any failure.
+#[test]
+fn d4_no_answer_shortens_the_first_back_off() {
+    let now = Utc::now();
+    for asked in [0, 1, 9, 11, 3_600] {
+        let state = RetryState::default().fail(String::new(), Some(Duration::from_secs(asked)), now);
+        let wait = i64::try_from(asked.max(10)).unwrap();
+        assert_eq!(state.next_attempt, Some(now.timestamp() + wait), "{asked}");
+    }
+}
+
+/// C3: an opt-out for one process deletes its own events, also those that another process is about to send with newer ones.
+#[test]
+fn c3_c10_a_request_does_not_begin_if_one_of_its_events_was_deleted() {
+    let home = Home::new();
+    let delivery = delivery(&home, &format!("InstrumentationKey={}", key()));
+    put(&delivery, 3, Utc::now());
+    let events = delivery.spool.entries().unwrap();
+    delivery.consent.set_in_flight(events.iter().map(|event| delivery.spool.path(event)).collect());
+    assert!(delivery.consent.guard().is_ok());
+    delivery.spool.remove(&events[0]).unwrap();
+    assert_eq!(delivery.consent.guard().unwrap_err(), NoConsent::Withdrawn);
+}
+
 #[test]
 fn d4_what_is_no_response_keeps_everything() {
     let table = [(Reply::Drop, "cut off"), (Reply::Garbage, "not HTTP"), (Reply::EndlessHead, "not HTTP")];

@@ -227,7 +227,7 @@ fn c10_an_opt_out_while_the_connection_is_made_lets_no_byte_out() {
         let consent = Consent::new(&home.paths(), Environment::default(), None);
         let pending = home.path().join("event");
         std::fs::write(&pending, "").unwrap();
-        consent.set_in_flight(Some(pending));
+        consent.set_in_flight(vec![pending]);
         let (sender, accepted) = mpsc::channel();
         let gate = Gate::new(move || {
             // Before that there is no connection, and consent is given.

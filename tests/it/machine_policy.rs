@@ -1,6 +1,9 @@
 //! The opt-out of the administrator of this computer (C13), which no user can lift. Only the hosts of the test see it: by a folder
 //! mounted over `/etc`, or by a part of the registry of its own.
 
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::PermissionsExt;
+
 use crate::common::child::{self, Host};
 use crate::common::{Home, key, wait_until};
 use vms_collector::closed_port;
@@ -84,6 +87,7 @@ fn check(policy: Policy, start: impl Fn(&Home, &str) -> Option<Host>, set: impl 
 #[test]
 fn c13_c6_c9_the_policy_of_the_administrator() {
     const CANNOT_BE_READ: &str = "a folder";
+    const OTHERS_CAN_WRITE: &str = r#"{ "EnableTelemetry": true, "mode": 666 }"#;
     let policies = [
         (r#"{ "EnableTelemetry": false }"#, "off layer 6 ", OPTS_OUT, true),
         (r#"{ "enabletelemetry": "False", } // why"#, "off layer 6 ", OPTS_OUT, true),
@@ -100,6 +104,7 @@ fn c13_c6_c9_the_policy_of_the_administrator() {
         ("{ \"EnableTelemetry\": ", "off layer 6 ", UNCLEAR, false),
         ("", "off layer 6 ", UNCLEAR, false),
         (CANNOT_BE_READ, "unsure layer 8 ", "at the moment it is not known whether you opted out", false),
+        (OTHERS_CAN_WRITE, "unsure layer 8 ", "others than root can change it", false),
     ];
     let etc = tempfile::tempdir().unwrap();
     // What the loader and name look-ups need.
@@ -116,7 +121,11 @@ fn c13_c6_c9_the_policy_of_the_administrator() {
         let _ = std::fs::remove_dir(&file);
         match content {
             Some(CANNOT_BE_READ) => std::fs::create_dir(&file).unwrap(),
-            Some(content) => std::fs::write(&file, content).unwrap(),
+            Some(content) => {
+                std::fs::write(&file, content).unwrap();
+                let mode = if content == OTHERS_CAN_WRITE { 0o666 } else { 0o644 };
+                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            }
             None => {}
         }
     };

@@ -254,7 +254,8 @@ fn c6_an_opt_out_of_a_vms_holds_while_settings_cannot_be_read_and_is_stored_when
 #[test]
 fn c4_c6_an_opt_in_lifts_an_opt_out_of_a_vms_that_is_not_stored_yet() {
     let (home, nobody) = (Home::new(), closed_port().unwrap());
-    let session = home.session_with_proxy(&nobody.connection_string(&key()));
+    let destination = nobody.connection_string(&key());
+    let session = home.session_with_proxy(&destination);
     write_settings(&home, "{");
     session.connect(&connection(UsageDataPolicy::Off)).unwrap();
     // Settings that are broken are no place for an opt-in.
@@ -262,10 +263,41 @@ fn c4_c6_an_opt_in_lifts_an_opt_out_of_a_vms_that_is_not_stored_yet() {
     assert_eq!(session.decisions().telemetry.layer, Layer::VmsPolicy);
     write_settings(&home, "{}");
     assert_eq!(session.set_config(OPT_IN).unwrap(), None);
-    settle(&session);
+    // The thread has nothing to store any more, and tries to send the NewSession that is recorded again.
+    wait_until(|| home.spool(&destination).folder().join("retry.json").exists());
     assert_eq!(stored(&home), Settings { telemetry: Some(true), ..Settings::default() });
     assert_eq!(session.decisions().telemetry.verdict, Verdict::On);
     assert_eq!(session.connect(&connection(UsageDataPolicy::On)).unwrap().1, Outcome::Recorded);
+}
+
+/// C6: an opt-out of the user that cannot be stored does not make that of a VMS forgotten.
+#[test]
+fn c6_c12_an_opt_out_of_a_vms_is_stored_though_that_of_the_user_was_not() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let session = home.session_with_proxy(&nobody.connection_string(&key()));
+    write_settings(&home, "{");
+    session.connect(&connection(UsageDataPolicy::Off)).unwrap();
+    assert!(session.set_config(Change { telemetry: Some(false), ..OPT_OUT }).is_err());
+    write_settings(&home, "{}");
+    wait_until(|| stored(&home) == Settings { telemetry: Some(false), by_policy: true, log: None });
+    settle(&session);
+}
+
+/// C6: only an opt-in lifts the opt-out of a VMS. A reset takes back what the user chose, and says what stays.
+#[test]
+fn c6_a_reset_leaves_the_opt_out_of_a_vms() {
+    let (home, nobody) = (Home::new(), closed_port().unwrap());
+    let session = home.session_with_proxy(&nobody.connection_string(&key()));
+    session.set_config(Change { log: Some(true), ..Change::default() }).unwrap();
+    session.connect(&connection(UsageDataPolicy::Off)).unwrap();
+    let reset = Change { resets_telemetry: true, resets_log: true, ..Change::default() };
+    let warning = session.set_config(reset.clone()).unwrap().unwrap();
+    assert!(warning.contains("a VMS") && warning.contains("Set-VmsModuleConfig -EnableTelemetry $true"), "{warning}");
+    assert_eq!(stored(&home), Settings { telemetry: Some(false), by_policy: true, log: None });
+    assert_eq!(session.decisions().telemetry.layer, Layer::VmsPolicy);
+    assert_eq!(session.set_config(OPT_IN).unwrap(), None);
+    assert_eq!(session.set_config(reset).unwrap(), None);
+    assert_eq!(session.decisions().telemetry.layer, Layer::Default);
 }
 
 /// F5, C12: settings that cannot be used are left as they are. The error names the place, and the opt-out holds for the session.

@@ -1,5 +1,7 @@
 //! What users can see of what was sent, and how they are forgotten: contract section 10 and D9.
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
 use vms_collector::{Collector, Received, Reply, closed_port};
 use vms_telemetry::consent::Layer;
@@ -205,6 +207,57 @@ fn t5_ids_are_new_in_every_process_once_they_are_cleared() {
     assert!(!new.iter().any(|id| old.contains(id)) && !old.iter().any(is_anywhere));
     // The choice stays.
     assert!(session.decisions().log.is_on());
+}
+
+/// C3, C4, T1: an opt-out for one session deletes its own events. What lifts it deletes nothing of others.
+#[test]
+fn c3_c4_t1_an_opt_in_after_an_opt_out_for_this_session_deletes_nothing() {
+    for resets in [false, true] {
+        let (home, nobody) = (Home::new(), closed_port().unwrap());
+        let destination = nobody.connection_string(&key());
+        let (other, session) = (home.session_with_proxy(&destination), home.session_with_proxy(&destination));
+        other.connect(&connection(UsageDataPolicy::On)).unwrap();
+        let receipts = Receipts::new(home.paths().sent());
+        receipts.keep("{}", Utc::now()).unwrap();
+        let count = || (home.pending().len(), std::fs::read_dir(home.paths().sent()).unwrap().count());
+        assert_eq!(count(), (3, 1));
+        session.set_config(Change { telemetry: Some(false), is_for_session: true, ..Change::default() }).unwrap();
+        assert_eq!(count(), (2, 1));
+        let telemetry = (!resets).then_some(true);
+        session.set_config(Change { telemetry, resets_telemetry: resets, ..Change::default() }).unwrap();
+        assert_eq!(count(), (3, 1), "{resets}");
+    }
+}
+
+/// Whatever the clocks say: the file may be from the future, as after a clock was set back, or look older than it is.
+#[test]
+fn t5_i3_what_tells_cleared_ids_is_the_id_and_not_the_time_of_its_file() {
+    for time in ["past", "future"] {
+        let (home, nobody) = (Home::new(), closed_port().unwrap());
+        let session = home.session_with_proxy(&nobody.connection_string(&key()));
+        let day = Duration::from_secs(86_400);
+        let is_older = |older: bool| {
+            let now = std::time::SystemTime::now();
+            let file = std::fs::File::options().write(true).open(home.paths().user_id()).unwrap();
+            file.set_modified(if older { now - day } else { now + day }).unwrap();
+        };
+        let ids = || {
+            let mut ids: Vec<_> = home.events().iter().map(|event| event.ids()).collect();
+            ids.dedup();
+            ids
+        };
+        is_older(time == "past");
+        session.connect(&connection(UsageDataPolicy::On)).unwrap();
+        let old = ids();
+        assert_eq!(old.len(), 1, "{time}: {old:?}");
+        // Another process clears them.
+        let other = home.session_with_proxy(&nobody.connection_string(&key()));
+        other.clear(Clear { ids: true, ..Clear::default() }).unwrap();
+        other.connect(&connection(UsageDataPolicy::On)).unwrap();
+        is_older(time == "past");
+        session.connect(&connection(UsageDataPolicy::On)).unwrap();
+        assert!(!ids().iter().any(|(user, id)| *user == old[0].0 || *id == old[0].1), "{time}");
+    }
 }
 
 #[test]

@@ -253,6 +253,21 @@ fn c6_the_option_is_off_while_the_settings_file_cannot_be_read() {
     assert_eq!(next.decisions().telemetry.layer, Layer::VmsPolicy);
 }
 
+/// C4, C6: a user who opts in stays opted in until the next connection to such a VMS. The end of this one is none.
+#[test]
+fn c4_c6_an_opt_in_outlasts_the_connection_before_it() {
+    let (here, vms) = (Here::new(), start(Config { privacy: Privacy::Off, ..config() }));
+    let (number, status) = here.connect(&vms.url());
+    assert_eq!(status.policy, UsageDataPolicy::Off);
+    here.session.set_config(Change { telemetry: Some(true), ..Change::default() }).unwrap();
+    assert_eq!(here.session.settle(number, Duration::ZERO).unwrap(), Outcome::Off);
+    assert_eq!(here.session.disconnect(number).unwrap(), Outcome::Off);
+    assert_eq!(here.session.decisions().telemetry.layer, Layer::SettingsFile);
+    assert_eq!(here.data(1)[0]["name"], "NewSession");
+    here.connect(&vms.url());
+    assert_eq!(here.session.decisions().telemetry.layer, Layer::VmsPolicy);
+}
+
 /// C7: what each answer about the option means.
 #[test]
 fn c7_the_option_is_on_not_offered_or_unknown() {
