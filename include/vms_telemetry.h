@@ -340,7 +340,7 @@ typedef struct VmsConfigChange {
   // sizeof(VmsConfigChange).
   uint32_t size;
   // Whether events are recorded and sent. VMS_UNSET: no change. Stored for all later sessions of the user. VMS_RESET:
-  // takes back what the user chose, also an opt-out by a VMS, as if nobody had said anything.
+  // takes back what the user chose, so that the default is in effect again. An opt-out by a VMS stays, with a warning.
   uint32_t enable_telemetry;
   // Whether events are written to the telemetry log. VMS_UNSET: no change. Stored as well. VMS_RESET: takes back what
   // the user chose.
@@ -472,7 +472,7 @@ extern "C" {
 // Starts the session of this process. Records NewSession if telemetry is on. Does not wait for the network or for
 // another process.
 //
-// A process has one session. A further call joins it and ignores its argument. VMS_OFF, VMS_UNSURE: there is a
+// A process has one session. A further call joins it, checks its argument and ignores it. VMS_OFF, VMS_UNSURE: there is a
 // session, and NewSession is not recorded. get_config and get_text have the reason.
 //
 // Arguments: `info` is NULL or points to a struct that begins with its size. Its strings are NULL or end with a NUL. All is

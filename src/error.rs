@@ -122,7 +122,7 @@ impl fmt::Display for Error {
             Self::Settings { path, line, column, problem } => write!(
                 f,
                 "the settings file {} cannot be used: line {line}, column {column}: {problem}. \
-                 Correct it there or delete the file",
+                 Correct it there",
                 path.display()
             ),
         }

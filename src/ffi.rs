@@ -29,7 +29,7 @@ use crate::{connections, sender};
 /// Starts the session of this process. Records NewSession if telemetry is on. Does not wait for the network or for
 /// another process.
 ///
-/// A process has one session. A further call joins it and ignores its argument. VMS_OFF, VMS_UNSURE: there is a
+/// A process has one session. A further call joins it, checks its argument and ignores it. VMS_OFF, VMS_UNSURE: there is a
 /// session, and NewSession is not recorded. get_config and get_text have the reason.
 ///
 /// # Safety

@@ -104,7 +104,7 @@ pub struct Change {
     pub log: Option<bool>,
     /// Whether `telemetry` is for this session only.
     pub is_for_session: bool,
-    /// Whether the user's choice is taken back, as if nobody had said anything.
+    /// Whether the user's choice is taken back, so that the default is in effect again.
     pub resets_telemetry: bool,
     pub resets_log: bool,
     /// For this session only.

@@ -91,6 +91,20 @@ $steps = Test-VmsTelemetryEndpoint 3>$null
         (Get-VmsModuleConfig).UserId | Should -Be $id
     }
 
+    It 'P7 an error about telemetry data says what to do, also on its own: <Id>' -ForEach @(
+        @{ Id = 'NothingToClear'; Line = { Clear-VmsTelemetryData -ErrorAction Stop } }
+        @{ Id = 'NothingToChange'; Line = { Set-VmsModuleConfig -ErrorAction Stop } }
+        @{ Id = 'ReportNotWritten'; Line = { Export-VmsTelemetryReport $TestDrive -Force -ErrorAction Stop } }
+        @{ Id = 'ReportNotWritten'; Line = { Export-VmsTelemetryReport (Join-Path $TestDrive 'none/report.html') -ErrorAction Stop } }
+        @{ Id = 'ReportNotWritten'; Line = { Export-VmsTelemetryReport env:report -ErrorAction Stop } }
+    ) {
+        $failure = Get-Failure $Line
+        $failure.FullyQualifiedErrorId | Should -BeLike "$Id,*"
+        $advice = $failure.ErrorDetails.RecommendedAction
+        $advice | Should -Not -BeNullOrEmpty
+        $failure.Exception.Message.EndsWith($advice) | Should -BeTrue -Because $failure
+    }
+
     It 'T5 with -Id, the next event has new ids, and no file has the old ones' {
         $old = (Get-VmsModuleConfig).UserId
         $session = (Get-VmsModuleConfig).SessionId

@@ -39,6 +39,8 @@ Describe 'Messages' {
             Says = '{at}: the logon was refused. Check user name and password. For a Windows user, leave out -BasicUser. Too many wrong attempts lock a user.' }
         @{ At = 'plain'; User = 'DEMO\operator'; Id = 'VmsCredentialInvalid'
             Says = 'The logon cannot be tried: DEMO\operator looks like a Windows user. Leave out -BasicUser.' }
+        @{ At = 'plain'; User = 'DEMO/operator'; Id = 'VmsCredentialInvalid'
+            Says = 'The logon cannot be tried: DEMO/operator looks like a Windows user. Leave out -BasicUser.' }
         @{ At = 'plain'; User = 'reader'; With = @{ BasicUser = $false }; Id = 'VmsLogonRefused'
             Says = '{at}: the logon of the Windows user reader was refused. reader has no domain: for a basic user, add -BasicUser; for a Windows user, type DOMAIN\reader. Too many wrong attempts lock a user.*' }
         @{ At = 'plain'; User = 'DEMO\operator'; Secret = 'incorrect'; With = @{ BasicUser = $false }; Id = 'VmsLogonRefused'
@@ -51,6 +53,8 @@ Describe 'Messages' {
             Says = "{at}: asked for sites, the server does not allow this user to read it (HTTP 403). Ask an administrator to give this user's role the right to read it." }
         @{ At = 'plain'; Access = 'old-token-of-a-visitor'; Id = 'VmsLogonRefused'
             Says = '{at}: the access token has expired (HTTP 401). Get a new one from the identity provider of this server.' }
+        @{ At = 'plain'; Access = "nonsense`n"; Id = 'VmsLogonRefused'
+            Says = '{at}: the access token contains characters that are not allowed. Give the token as the identity provider gave it.' }
         @{ At = 'plain'; Access = 'nonsense'; Id = 'VmsLogonRefused'
             Says = '{at}: the server does not accept the access token (HTTP 401). Use one that the identity provider of this very server gave.' }
         @{ At = 'other'; User = 'reader'; Id = 'VmsAnswerInvalid'
@@ -78,6 +82,14 @@ Describe 'Messages' {
         $failure.Exception.Message.EndsWith($advice) | Should -BeTrue -Because $advice
         $failure.Exception.Message | Should -Not -Match 'telemetry'
         foreach ($secret in $Password, 'incorrect', $Token, 'nonsense') { "$failure $advice".Contains($secret) | Should -BeFalse }
+    }
+
+    It 'P6 a query in an address, which may have a secret, is not repeated' {
+        $errors = $null
+        $told = Connect-Vms 'http://127.0.0.1:1/?key=Planted' (New-Credential 'reader') -BasicUser -Verbose -WarningVariable warned `
+            -WarningAction SilentlyContinue -ErrorAction SilentlyContinue -ErrorVariable errors 4>&1
+        $errors.Count | Should -Be 1
+        "$told $warned $errors $($errors[0].TargetObject) $($errors[0].CategoryInfo)" | Should -Not -Match 'Planted'
     }
 
     It 'P7 where one of several connections fails, the others are made' {

@@ -44,6 +44,7 @@ Describe 'MilestonePSTools' {
         @{ Line = '$c = Get-VmsModuleConfig; $c.ApplicationInsights.Enabled = $false; $c | Set-VmsModuleConfig'; Out = $true; Warns = 0 }
         @{ Line = '$c = Get-VmsModuleConfig; $c.ApplicationInsights.IncludeInLogs = $true; $c | Set-VmsModuleConfig'; Out = $false; Warns = 0 }
         @{ Line = '$c = Get-VmsModuleConfig; $c.ApplicationInsights.ConnectionString = "x"; $c.ApplicationInsights.Enabled = $false; $c | Set-VmsModuleConfig'; Out = $true; Warns = 1 }
+        @{ Line = '$c = Get-VmsModuleConfig; $c.ApplicationInsights.Enabled = $false; $c.Mip.ProxyPoolSize = 2; $c.Mip.EnvironmentProperties.X = 1; $c | Set-VmsModuleConfig'; Out = $true; Warns = 1 }
         @{ Line = 'Get-VmsModuleConfig | Set-VmsModuleConfig'; Out = $false; Warns = 0 }
         @{ Line = '$o = @{ EnableTelemetry = $false; EnableDebugLogging = $false }; Set-VmsModuleConfig @o'; Out = $true; Warns = 1 }
         @{ Line = '[pscustomobject]@{ EnableTelemetry = $false } | Set-VmsModuleConfig'; Out = $true; Warns = 0 }

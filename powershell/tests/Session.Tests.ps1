@@ -57,6 +57,9 @@ Describe 'Session' {
         Wait-Counted
         Connect-Vms $other.Address -BasicUser -Credential $reader -WhatIf | Should -BeNullOrEmpty
         Disconnect-Vms -WhatIf
+        # Nor does a variable that holds nothing.
+        Disconnect-Vms $null
+        $null | Disconnect-Vms
         Get-VmsConnection | Should -Be $connection
         $settings | Should -Not -Exist
         Join-Path $DataFolder "site-$OtherSite.uuid" | Should -Not -Exist

@@ -122,7 +122,13 @@ impl Http {
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {token}"));
             let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| {
-                self.failure(FailureKind::LogonRefused, "the access token contains characters that are not allowed")
+                let what = "the access token contains characters that are not allowed";
+                Failure::with_advice(
+                    FailureKind::LogonRefused,
+                    &self.origin,
+                    what,
+                    "Give the token as the identity provider gave it.",
+                )
             })?;
             bearer.set_sensitive(true);
             request = request.header(AUTHORIZATION, bearer);

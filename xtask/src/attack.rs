@@ -24,8 +24,8 @@ const FLAGS: [&str; 8] = [
 ];
 const SYSTEM: &str = "x86_64-unknown-linux-gnu";
 
-/// Runs libFuzzer on each target, or one, with the address sanitizer, on the compiler that is pinned. What it finds is kept in `target/fuzz`, for the next run; an input that breaks a promise ends the
-/// command, with its file.
+/// Runs libFuzzer on each target, or one, with the address sanitizer, on the compiler that is pinned. What it finds is kept in
+/// `target/fuzz` for the next run. An input that breaks a promise ends the command, with its file.
 pub fn fuzz(only: Option<&str>, seconds: u64) -> Outcome<()> {
     needs_linux()?;
     let folder = target().join("fuzz");

@@ -34,10 +34,9 @@ public sealed class ClearVmsTelemetryDataCommand : VmsCommand
         what = All ? TelemetryData.All : what;
         if (what == TelemetryData.None)
         {
-            WriteError(Error(
-                new PSArgumentException("Nothing was deleted: give -Id, -Pending, -Sent, -Log or -All."),
-                "NothingToClear",
-                ErrorCategory.InvalidArgument));
+            const string Advice = "Give -Id, -Pending, -Sent, -Log or -All.";
+            var nothing = new PSArgumentException("Nothing was deleted, as nothing was named. " + Advice);
+            WriteError(Record(nothing, "NothingToClear", ErrorCategory.InvalidArgument, null, Advice));
             return;
         }
 
@@ -54,10 +53,12 @@ public sealed class ClearVmsTelemetryDataCommand : VmsCommand
         }
         catch (TelemetryException exception)
         {
-            WriteError(Error(exception, "TelemetryDataNotDeleted", ErrorCategory.WriteError));
+            const string Advice = "The rest was deleted. Make sure that the current user may delete that, then run the command again.";
+            var said = new TelemetryException(Sentence(exception.Message) + " " + Advice, exception);
+            WriteError(
+                exception.Status == TelemetryStatus.File
+                    ? Record(said, "TelemetryDataNotDeleted", ErrorCategory.WriteError, null, Advice)
+                    : Unavailable(exception));
         }
     }
-
-    private static ErrorRecord Error(System.Exception exception, string id, ErrorCategory category) =>
-        new(exception, id, category, null);
 }

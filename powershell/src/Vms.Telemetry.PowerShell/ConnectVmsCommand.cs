@@ -40,9 +40,6 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     private static readonly string[] s_ofMilestonePSTools =
         [nameof(Name), nameof(ShowDialog), nameof(AcceptEula), nameof(NoProfile)];
 
-    /// <summary>PowerShell 7 shows what is recommended below a message, Windows PowerShell does not.</summary>
-    private static readonly bool s_showsRecommendations = typeof(PSObject).Assembly.GetName().Version.Major >= 7;
-
     private readonly CancellationTokenSource _stop = new();
     private readonly List<string> _ignored = [];
 
@@ -212,7 +209,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     private VmsLogon Logon()
     {
         var name = Credential.UserName ?? "";
-        if (ParameterSetName == BasicUserSet && BasicUser && name.LastIndexOf('\\') > 0
+        if (ParameterSetName == BasicUserSet && BasicUser && name.LastIndexOfAny(['\\', '/']) > 0
             && !name.StartsWith(@"[BASIC]\", StringComparison.OrdinalIgnoreCase))
         {
             // No attempt is made, as too many lock a user.
@@ -271,7 +268,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
             : Name.Length > 0 ? "Connection profiles belong to MilestonePSTools, so no address is known. "
             : "No address is given. ";
         var exception = new VmsConnectionException(TelemetryStatus.InvalidArgument, why + Advice, Advice);
-        return Record(exception, "VmsAddressMissing", ErrorCategory.InvalidArgument, Name);
+        return Record(exception, "VmsAddressMissing", ErrorCategory.InvalidArgument, Name, Advice);
     }
 
     private ErrorRecord Error(VmsConnectionException exception)
@@ -295,7 +292,8 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
             TelemetryStatus.AnswerInvalid => ("VmsAnswerInvalid", ErrorCategory.InvalidResult),
             _ => ("VmsConnectFailed", ErrorCategory.NotSpecified),
         };
-        return Record(Worded(exception), id, category, Target);
+        var worded = Worded(exception);
+        return Record(worded, id, category, Target, worded.Advice);
     }
 
     /// <summary>Puts what the native library says of an argument into the words of the command.</summary>
@@ -316,19 +314,5 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
         }
 
         return exception;
-    }
-
-    private static ErrorRecord Record(VmsConnectionException exception, string id, ErrorCategory category, string target)
-    {
-        var message = exception.Message;
-        if (s_showsRecommendations && exception.Advice.Length > 0)
-        {
-            message = message.Substring(0, message.Length - exception.Advice.Length).TrimEnd();
-        }
-
-        return new(exception, id, category, target)
-        {
-            ErrorDetails = new ErrorDetails(message) { RecommendedAction = exception.Advice },
-        };
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Generic;
 using System.Globalization;
+using System.Linq;
 using System.Management.Automation;
 
 namespace Vms.Telemetry.PowerShell;
@@ -16,11 +17,12 @@ public sealed class DisconnectVmsCommand : VmsCommand
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
-        if (Connection is not null)
+        // A variable that holds nothing names no connection, and not all of them.
+        if (MyInvocation.ExpectingInput || MyInvocation.BoundParameters.ContainsKey(nameof(Connection)))
         {
-            Disconnect(Connection);
+            Disconnect(Connection ?? []);
         }
-        else if (!MyInvocation.ExpectingInput)
+        else
         {
             Disconnect(ModuleConnections.Open());
         }
@@ -28,7 +30,7 @@ public sealed class DisconnectVmsCommand : VmsCommand
 
     private void Disconnect(IReadOnlyList<VmsConnection> connections)
     {
-        if (connections.Count == 0)
+        if (!connections.Any(connection => connection is { IsOpen: true }))
         {
             WriteVerbose("No connection is open.");
         }

@@ -26,33 +26,58 @@ public sealed class ExportVmsTelemetryReportCommand : VmsCommand
     /// <inheritdoc/>
     protected override void EndProcessing()
     {
-        var path = GetUnresolvedProviderPathFromPSPath(Path);
+        var path = SessionState.Path.GetUnresolvedProviderPathFromPSPath(Path, out var provider, out _);
+        var (problem, advice) =
+            provider.Name != "FileSystem" ? (Path + " is no place for files.", "Give the path of a file, such as report.html.")
+            : Directory.Exists(path) ? (path + " is a folder.", "Name a file in it.")
+            : !Directory.Exists(System.IO.Path.GetDirectoryName(path)) ? ("The folder of " + path + " does not exist.", "Create it first.")
+            : File.Exists(path) && !Force ? (path + " is there already.", "Add -Force to replace it.")
+            : ("", "");
+        if (problem.Length > 0)
+        {
+            WriteError(NotWritten(new IOException(problem + " " + advice), advice, path));
+            return;
+        }
+
+        if (!ShouldProcess(path, "Write a report"))
+        {
+            return;
+        }
+
         try
         {
-            if (File.Exists(path) && !Force)
-            {
-                throw new IOException(path + " is there already. Add -Force to replace it.");
-            }
-
-            if (!ShouldProcess(path, "Write a report"))
-            {
-                return;
-            }
-
             File.WriteAllText(path, ModuleSession.Current.GetReport());
-            WriteObject(new FileInfo(path));
-            if (Show)
-            {
-                Process.Start(new ProcessStartInfo(path) { UseShellExecute = true })?.Dispose();
-            }
         }
         catch (TelemetryException exception)
         {
-            WriteError(new ErrorRecord(exception, "TelemetryUnavailable", ErrorCategory.ResourceUnavailable, path));
+            WriteError(Unavailable(exception));
+            return;
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            WriteError(new ErrorRecord(exception, "ReportNotWritten", ErrorCategory.WriteError, path));
+            WriteError(NotWritten(exception, "Name a file where the current user may write.", path));
+            return;
+        }
+
+        WriteObject(new FileInfo(path));
+        if (Show)
+        {
+            Open(path);
         }
     }
+
+    private void Open(string path)
+    {
+        try
+        {
+            Process.Start(new ProcessStartInfo(path) { UseShellExecute = true })?.Dispose();
+        }
+        catch (Exception exception) when (exception is System.ComponentModel.Win32Exception or InvalidOperationException)
+        {
+            WriteWarning("The report is written, but no program opens it here. Open " + path + " in a browser.");
+        }
+    }
+
+    private static ErrorRecord NotWritten(Exception exception, string advice, string path) =>
+        Record(exception, "ReportNotWritten", ErrorCategory.WriteError, path, advice);
 }

@@ -14,6 +14,7 @@ public sealed class GetVmsTelemetryEventCommand : VmsCommand
 
     /// <summary>Gets or sets the states that are shown. Default: Pending, Sent and Refused.</summary>
     [Parameter(Position = 0, ParameterSetName = StoredSet)]
+    [ValidateSet(nameof(TelemetryEventState.Pending), nameof(TelemetryEventState.Sent), nameof(TelemetryEventState.Refused))]
     public TelemetryEventState[] State { get; set; } =
         [TelemetryEventState.Pending, TelemetryEventState.Sent, TelemetryEventState.Refused];
 
@@ -50,7 +51,7 @@ public sealed class GetVmsTelemetryEventCommand : VmsCommand
         }
         catch (TelemetryException exception)
         {
-            WriteError(new ErrorRecord(exception, "TelemetryUnavailable", ErrorCategory.ResourceUnavailable, null));
+            WriteError(Unavailable(exception));
         }
     }
 }

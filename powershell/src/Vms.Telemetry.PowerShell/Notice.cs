@@ -44,7 +44,7 @@ internal static class Notice
             return;
         }
 
-        Write(command, "VmsTelemetry sends anonymous usage events (import, connect, disconnect) to " + config.Endpoint
+        Write(command, "VmsTelemetry sends usage events (import, connect, disconnect) to " + config.Endpoint
             + ". To see them: Get-VmsTelemetryEvent -Preview");
         Write(command, "To opt out: Set-VmsModuleConfig -EnableTelemetry $false. More: Get-Help about_VmsTelemetry."
             + " This notice is shown once.");

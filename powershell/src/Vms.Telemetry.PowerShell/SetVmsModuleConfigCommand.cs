@@ -79,6 +79,11 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
                     + " VMS_ApplicationInsights__ConnectionString instead.");
         }
 
+        if (InputObject is { Mip.IsChanged: true })
+        {
+            WriteWarning("The settings in Mip are those of the MIP SDK. They have no effect here.");
+        }
+
         var ignored = new[] { nameof(EnableDebugLogging), nameof(ProxyPoolSize) }.Where(IsGiven).ToArray();
         if (ignored.Length > 0)
         {
@@ -98,7 +103,8 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
             WriteError(Error(
                 "ScopeUnsupported",
                 ErrorCategory.InvalidArgument,
-                "Nothing was changed: -Scope Process is for -EnableTelemetry alone. Give -LogTelemetry in a command of its own.",
+                "Nothing was changed: -Scope Process is for -EnableTelemetry alone.",
+                "Give -LogTelemetry in a command of its own.",
                 null));
         }
         else if (enable != TelemetryChoice.Keep || log != TelemetryChoice.Keep)
@@ -114,7 +120,8 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
             WriteError(Error(
                 "NothingToChange",
                 ErrorCategory.InvalidArgument,
-                "Nothing was changed: give -EnableTelemetry, -LogTelemetry or both, or -Reset.",
+                "Nothing was changed, as no choice was given.",
+                "Give -EnableTelemetry, -LogTelemetry or both, or -Reset.",
                 null));
         }
     }
@@ -132,8 +139,8 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
             new[] { Text(nameof(EnableTelemetry), enable), Text(nameof(LogTelemetry), log) }.Where(text => text.Length > 0));
     }
 
-    private static ErrorRecord Error(string id, ErrorCategory category, string message, TelemetryException? cause) =>
-        new(new PSInvalidOperationException(message, cause), id, category, null);
+    private static ErrorRecord Error(string id, ErrorCategory category, string message, string advice, TelemetryException? cause) =>
+        Record(new PSInvalidOperationException(message + " " + advice, cause), id, category, null, advice);
 
     private static ErrorRecord Error(TelemetryException exception)
     {
@@ -143,30 +150,26 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
             TelemetryStatus.Settings => (
                 "SettingsFileInvalid",
                 ErrorCategory.InvalidData,
-                " Correct the file, then run the command again."),
+                "Correct the file, then run the command again."),
             TelemetryStatus.File => (
                 "SettingsFileNotWritable",
                 ErrorCategory.WriteError,
-                " Make sure that the current user may write there, then run the command again."),
+                "Make sure that the current user may write there, then run the command again."),
             TelemetryStatus.Policy => (
                 "TelemetryForbiddenByPolicy",
                 ErrorCategory.PermissionDenied,
-                " Only an administrator of this computer can change that."),
+                "Only an administrator of this computer can change that."),
             TelemetryStatus.Unavailable => (
                 "TelemetryUnavailable",
                 ErrorCategory.ResourceUnavailable,
-                " Until then telemetry is off."),
+                "Install the module for this system again. Until then telemetry is off."),
             _ => (
                 "TelemetryFailed",
                 ErrorCategory.NotSpecified,
-                " Import the module in a new process and run the command again."),
+                "Import the module in a new process and run the command again."),
         };
-        return Error(id, category, Sentence(exception.Message) + advice, exception);
+        return Error(id, category, Sentence(exception.Message), advice, exception);
     }
-
-    /// <summary>Returns a message of the native library with a capital and a full stop.</summary>
-    private static string Sentence(string message) =>
-        message.Length == 0 ? "" : char.ToUpperInvariant(message[0]) + message.Substring(1).TrimEnd('.') + ".";
 
     private bool IsGiven(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
 

@@ -38,7 +38,7 @@ public sealed class TestVmsTelemetryEndpointCommand : VmsCommand, IDisposable
         }
         catch (AggregateException exception) when (exception.InnerException is TelemetryException cause)
         {
-            WriteError(new ErrorRecord(cause, "TelemetryUnavailable", ErrorCategory.ResourceUnavailable, null));
+            WriteError(Unavailable(cause));
         }
     }
 

@@ -1,3 +1,4 @@
+using System;
 using System.Management.Automation;
 
 namespace Vms.Telemetry.PowerShell;
@@ -8,6 +9,9 @@ public abstract class VmsCommand : PSCmdlet
     /// <summary>The id of the module's progress records. Scripts use small numbers, above all 0, for their own.</summary>
     private protected const int ProgressId = 0x564D53;
 
+    /// <summary>PowerShell 7 shows what is recommended below a message, Windows PowerShell does not.</summary>
+    private static readonly bool s_showsRecommendations = typeof(PSObject).Assembly.GetName().Version.Major >= 7;
+
     /// <inheritdoc/>
     protected override void BeginProcessing() => EndImportHold();
 
@@ -17,4 +21,33 @@ public abstract class VmsCommand : PSCmdlet
         Notice.Show(this);
         ModuleSession.EndImportHold();
     }
+
+    /// <summary>Makes an error whose message ends with what to do.</summary>
+    private protected static ErrorRecord Record(
+        Exception exception,
+        string id,
+        ErrorCategory category,
+        object? target,
+        string advice)
+    {
+        var message = exception.Message;
+        if (s_showsRecommendations && advice.Length > 0 && message.EndsWith(advice, StringComparison.Ordinal))
+        {
+            message = message.Substring(0, message.Length - advice.Length).TrimEnd();
+        }
+
+        return new(exception, id, category, target) { ErrorDetails = new ErrorDetails(message) { RecommendedAction = advice } };
+    }
+
+    /// <summary>Makes the error of a command that needs a session, and has none.</summary>
+    private protected static ErrorRecord Unavailable(TelemetryException exception)
+    {
+        const string Advice = "Install the module for this system again.";
+        var said = new TelemetryException(Sentence(exception.Message) + " " + Advice, exception);
+        return Record(said, "TelemetryUnavailable", ErrorCategory.ResourceUnavailable, null, Advice);
+    }
+
+    /// <summary>Returns a message of the native library with a capital and a full stop.</summary>
+    private protected static string Sentence(string message) =>
+        message.Length == 0 ? "" : char.ToUpperInvariant(message[0]) + message.Substring(1).TrimEnd('.') + ".";
 }

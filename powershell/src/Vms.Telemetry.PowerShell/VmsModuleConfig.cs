@@ -98,6 +98,9 @@ public sealed class VmsModuleConfig
     /// <summary>Gets the same choices under the names that MilestonePSTools gives them.</summary>
     public VmsApplicationInsightsConfig ApplicationInsights { get; }
 
+    /// <summary>Gets what MilestonePSTools has beside them. It has no meaning here.</summary>
+    public VmsMipConfig Mip { get; } = new();
+
     /// <summary>Gets whether the connection string was changed in this object.</summary>
     internal bool HasOtherConnectionString => ApplicationInsights.ConnectionString != (_read?.ConnectionString ?? "");
 

@@ -12,6 +12,6 @@ internal enum TelemetryChoice : uint
     /// <summary>Yes.</summary>
     On = 2,
 
-    /// <summary>It is taken back, as if nobody had said anything.</summary>
+    /// <summary>It is taken back, so that the default is in effect again.</summary>
     Reset = 3,
 }

@@ -110,7 +110,7 @@ internal static class TelemetryReport
         "DO_NOT_TRACK" => "the environment variable DO_NOT_TRACK",
         "VmsPolicy" => "a video management system that the user connected to",
         "SettingsFile" => "the user, for all sessions",
-        "Default" => "the module, if nobody says anything",
+        "Default" => "the module, by default",
         _ => layer,
     };
 

@@ -184,7 +184,7 @@ public sealed class TelemetrySession : IDisposable
     public string? ConfigureThisProcess(bool enableTelemetry) =>
         Configure((TelemetryChoice)NativeMethods.Truth(enableTelemetry), TelemetryChoice.Keep, true);
 
-    /// <summary>Takes back what the user chose, as if nobody had said anything.</summary>
+    /// <summary>Takes back what the user chose, so that the default is in effect again. An opt-out by a VMS stays.</summary>
     /// <returns>A warning. Null if there is none.</returns>
     /// <exception cref="TelemetryException">As for <see cref="Configure(bool?, bool?)"/>.</exception>
     public string? Reset() => Configure(TelemetryChoice.Reset, TelemetryChoice.Reset);

@@ -89,13 +89,15 @@ public sealed class VmsLogon
     public static VmsLogon WithAccessToken(string serverAddress, SecureString accessToken) =>
         new(serverAddress, VmsUserType.OAuthUser, null, Required(accessToken, nameof(accessToken)));
 
-    /// <summary>Returns an address without a user name and a password in it.</summary>
+    /// <summary>Returns an address without what may be a secret: a user name and a password, a query and a fragment.</summary>
     internal static string WithoutUser(string address)
     {
         var end = address.LastIndexOf('@') + 1;
         var scheme = address.IndexOf("://", StringComparison.Ordinal);
         var start = scheme >= 0 && scheme < end ? scheme + 3 : 0;
-        return address.Remove(start, Math.Max(end - start, 0));
+        var plain = address.Remove(start, Math.Max(end - start, 0));
+        var query = plain.IndexOfAny(['?', '#']);
+        return query < 0 ? plain : plain.Substring(0, query);
     }
 
     private static T Required<T>(T value, string name)

@@ -32,7 +32,7 @@ public sealed class NoticeTests
 
         var lines = Lines(await child.End());
         Assert.Equal(3, lines.Length);
-        Assert.StartsWith("VmsTelemetry sends anonymous usage events", lines[0], StringComparison.Ordinal);
+        Assert.StartsWith("VmsTelemetry sends usage events", lines[0], StringComparison.Ordinal);
         Assert.Contains("Set-VmsModuleConfig -EnableTelemetry $false", lines[1], StringComparison.Ordinal);
         Assert.Equal("second", lines[2]);
 
