@@ -130,7 +130,12 @@ fn try_all(endpoint: &Url, proxy: Result<Option<Proxy>, String>, steps: &mut Vec
         Err(error) => Some(http::describe(error, has_proxy)),
     };
     match error {
-        Some(error) if matches!(error.kind, Kind::Certificate | Kind::NoAuthorities) => {
+        Some(error)
+            if matches!(
+                error.kind,
+                Kind::Certificate | Kind::CertificateDates | Kind::CertificateName | Kind::NoAuthorities
+            ) =>
+        {
             let advice = "A program that inspects TLS needs its authority in the certificate store of this computer.";
             return Err(step("Certificate", start, false, what(error), advice));
         }

@@ -141,7 +141,12 @@ pub enum Kind {
     /// The server does not use TLS.
     NotTls,
     Handshake,
+    /// The server's certificate was refused, for another reason than the next two.
     Certificate,
+    /// It has expired, or is not valid yet.
+    CertificateDates,
+    /// It is for other names.
+    CertificateName,
     /// This computer has no certificates of authorities.
     NoAuthorities,
     /// The operating system has no descriptors or threads left.

@@ -117,6 +117,8 @@ pub struct Change {
 pub struct Session {
     facts: HostFacts,
     environment: Environment,
+    /// Why the connection string of the environment cannot be used. Telemetry is off then, and there is no destination.
+    unusable: Option<String>,
     work: std::result::Result<Work, String>,
     pub(crate) state: Mutex<State>,
 }
@@ -206,11 +208,11 @@ impl Session {
         };
         let proxy = if facts.names_proxy { ProxyChoice::Awaited } else { ProxyChoice::Environment };
         let work = paths.map_err(|error| error.to_string()).map(|paths| {
-            let consent = Arc::new(Consent::new(&paths, environment.clone(), unusable));
+            let consent = Arc::new(Consent::new(&paths, environment.clone(), unusable.clone()));
             let sender = Sender::new(Delivery::new(&paths, consent.clone(), destination), proxy, facts.hold);
             Work { paths, consent, sender }
         });
-        Ok(Self { facts, environment, work, state: Mutex::default() })
+        Ok(Self { facts, environment, unusable, work, state: Mutex::default() })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -605,9 +607,9 @@ impl Session {
         self.try_record_session_start().unwrap_or(Outcome::Off)
     }
 
-    /// Returns where events go. `None`: this session cannot work.
+    /// Returns where events go. `None`: this session cannot work, or its connection string cannot be used.
     pub fn destination(&self) -> Option<&Destination> {
-        self.work.as_ref().ok().map(|work| &work.sender.delivery().destination)
+        self.work.as_ref().ok().filter(|_| self.unusable.is_none()).map(|work| &work.sender.delivery().destination)
     }
 
     pub fn id(&self) -> Uuid {
@@ -622,6 +624,9 @@ impl Session {
     /// Tries the way to the service (T4), and keeps what came of it for [`Session::endpoint_test`]. Blocks for 20 seconds at most.
     pub fn test_endpoint(&self) -> Result<()> {
         let Work { sender, .. } = self.work()?;
+        if let Some(reason) = &self.unusable {
+            return Err(Error::Unusable(reason.clone()));
+        }
         let endpoint = &sender.delivery().destination.endpoint;
         let steps = endpoint::test(endpoint, proxy::find(endpoint, &sender.proxy(), &self.environment));
         self.state().endpoint_test = steps;

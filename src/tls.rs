@@ -127,6 +127,11 @@ fn refused(why: Why, der: &[u8], sha256: &[u8]) -> Description {
     let Some(Certificate { subject, issuer, names, not_before, not_after }) = Certificate::read(der) else {
         return Description::new(Kind::Certificate, format!("{REFUSED}: it cannot be read"));
     };
+    let kind = match why {
+        Why::Dates => Kind::CertificateDates,
+        Why::OtherName => Kind::CertificateName,
+        _ => Kind::Certificate,
+    };
     let [first, last] = [not_before, not_after].map(|time| time.format("%Y-%m-%d"));
     let why = match why {
         // WebPKI does not accept an authority's certificate as that of a server, so a self-signed one ends here.
@@ -143,7 +148,7 @@ fn refused(why: Why, der: &[u8], sha256: &[u8]) -> Description {
     };
     let names = if names.is_empty() { "lists no names".to_owned() } else { format!("is for {}", names.join(", ")) };
     let fingerprint: String = sha256.iter().map(|byte| format!("{byte:02X}")).collect();
-    Description::new(Kind::Certificate, format!("{REFUSED}: {why}")).with_details(&format!(
+    Description::new(kind, format!("{REFUSED}: {why}")).with_details(&format!(
         "It was issued to {subject} by {issuer}, {names}, and is valid from {first} until {last}; SHA-256 {fingerprint}"
     ))
 }

@@ -91,6 +91,17 @@ $steps = Test-VmsTelemetryEndpoint 3>$null
         (Get-VmsModuleConfig).UserId | Should -Be $id
     }
 
+    It 'T4 D5 with a connection string that cannot be used, there is no endpoint to test' {
+        $lines = Complete-Child (Start-Child @'
+Import-Module VmsTelemetry
+"<$((Get-VmsModuleConfig).Endpoint)>"
+Test-VmsTelemetryEndpoint -ErrorAction SilentlyContinue -ErrorVariable failed
+"$($failed[0].Exception.Message)|$($failed[0].ErrorDetails.RecommendedAction)"
+'@ @{ VMS_ApplicationInsights__ConnectionString = 'garbage' })
+        $lines[0] | Should -Be '<>'
+        $lines[1] | Should -BeLike 'There is no endpoint to test: *VMS_ApplicationInsights__ConnectionString cannot be used*|Correct that*'
+    }
+
     It 'P7 an error about telemetry data says what to do, also on its own: <Id>' -ForEach @(
         @{ Id = 'NothingToClear'; Line = { Clear-VmsTelemetryData -ErrorAction Stop } }
         @{ Id = 'NothingToChange'; Line = { Set-VmsModuleConfig -ErrorAction Stop } }

@@ -32,7 +32,7 @@ Describe 'Messages' {
         @{ At = 'plain'; User = 'reader'; With = @{ SecureOnly = $true }; Id = 'VmsNotEncrypted'
             Says = '{at}: HTTPS was required, and this address is for plain HTTP. Set up encryption on the management server, or leave out -SecureOnly.' }
         @{ At = 'good'; User = 'reader'; Id = 'VmsCertificateRefused'
-            Says = "{at}: the server's certificate was refused: this computer does not trust its issuer. It was issued to * by *, is for *, and is valid from ????-??-?? until ????-??-??; SHA-256 *. Install the issuer's certificate on this computer, or connect with a name that the certificate lists. On a network that you trust, -SkipCertificateCheck accepts it." }
+            Says = "{at}: the server's certificate was refused: this computer does not trust its issuer. It was issued to * by *, is for *, and is valid from ????-??-?? until ????-??-??; SHA-256 *. Install the issuer's certificate on this computer. On a network that you trust, -SkipCertificateCheck accepts it." }
         @{ At = 'selfSigned'; User = 'reader'; Id = 'VmsCertificateRefused'
             Says = "{at}: the server's certificate was refused: this computer does not trust its issuer. It was issued to CN=* by CN=*, is for *, and is valid from ????-??-?? until ????-??-??; SHA-256 *. Install *-SkipCertificateCheck accepts it." }
         @{ At = 'plain'; User = 'reader'; Secret = 'incorrect'; Id = 'VmsLogonRefused'

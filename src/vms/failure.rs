@@ -34,8 +34,7 @@ impl FailureKind {
             }
             Self::Timeout => "Check that the server is running and not overloaded, or allow more time (-TimeoutSec).",
             Self::Certificate => {
-                "Install the issuer's certificate on this computer, or connect with a name that the certificate lists. On a \
-                 network that you trust, -SkipCertificateCheck accepts it."
+                "Install the issuer's certificate on this computer. On a network that you trust, -SkipCertificateCheck accepts it."
             }
             Self::NotEncrypted => "Set up encryption on the management server, or leave out -SecureOnly.",
             Self::Redirected => "If you trust that address, connect to it instead.",
@@ -95,6 +94,16 @@ impl Failure {
                 FailureKind::NotEncrypted,
                 "Check the port, set up encryption on the management server, or type http:// if you accept that others on \
                  the network can read user name and password.",
+            ),
+            Kind::CertificateDates => (
+                FailureKind::Certificate,
+                "Have the certificate of the server renewed, and check the clock of this computer. On a network that you trust, \
+                 -SkipCertificateCheck accepts it.",
+            ),
+            Kind::CertificateName => (
+                FailureKind::Certificate,
+                "Connect with a name that the certificate is for, or have it replaced by one for this name. On a network that you \
+                 trust, -SkipCertificateCheck accepts it.",
             ),
             Kind::NoAuthorities => (
                 FailureKind::Certificate,

@@ -208,6 +208,9 @@ fn d5_a_connection_string_that_cannot_be_used_turns_telemetry_off_and_says_why()
     let state = session.decisions();
     assert_eq!(state.telemetry.verdict, Verdict::Off);
     assert!(state.telemetry.reason.contains("VMS_ApplicationInsights__ConnectionString"), "{}", state.telemetry.reason);
+    // No other destination takes its place, not even for a test of the endpoint.
+    assert!(session.destination().is_none());
+    assert!(session.test_endpoint().unwrap_err().to_string().contains("cannot be used"));
     assert_eq!(home.files(), Vec::<String>::new());
     assert_eq!(collector.connections(), 0);
 }

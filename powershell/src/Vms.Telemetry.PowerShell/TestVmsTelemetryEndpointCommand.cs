@@ -19,6 +19,14 @@ public sealed class TestVmsTelemetryEndpointCommand : VmsCommand, IDisposable
     protected override void EndProcessing()
     {
         var config = ModuleSession.ReadConfig();
+        if (config.Endpoint.Length == 0)
+        {
+            const string Advice = "Correct that, then try it in a new process.";
+            var nowhere = new TelemetryException("There is no endpoint to test: " + config.TelemetryReason + ". " + Advice);
+            WriteError(Record(nowhere, "TelemetryUnavailable", ErrorCategory.ResourceUnavailable, null, Advice));
+            return;
+        }
+
         if (!config.EnableTelemetry)
         {
             WriteWarning("Telemetry is off: " + config.TelemetryReason + ". The way is tried all the same, and no event is sent.");

@@ -64,7 +64,8 @@ internal static class TelemetryReport
                 "To ",
                 new XElement("code", host.Length > 0 ? host : "no host, as there is no usable connection string"),
                 config.ConnectionString.Contains("=https:") ? ", over an encrypted connection." : ", which is this computer itself.",
-                " This is the service Azure Application Insights of Microsoft. Milestone receives the events there. The"
+                !host.EndsWith(".applicationinsights.azure.com", StringComparison.OrdinalIgnoreCase) ? ""
+                    : " This is the service Azure Application Insights of Microsoft. Milestone receives the events there. The"
                     + " service looks up city and country from the address that a request comes from, and then discards the address. How long the events are"
                     + " kept, and who can read them, is for Milestone to say."),
             Heading("Which numbers stand for you?"),
