@@ -204,10 +204,9 @@ impl World {
                 self.sharing[thread] = true;
                 Step::LookForBatch
             }
-            // Only the newest event of the batch is looked for.
+            // All events of the batch are looked for.
             Step::LookForBatch => {
-                let newest = if events & NEW == 0 { OLD } else { NEW };
-                let is_there = self.pending & newest != 0 || without == Without::LookForBatch;
+                let is_there = self.pending & events == events || without == Without::LookForBatch;
                 if is_there { Step::DecideToSend } else { self.give_up(thread) }
             }
             Step::DecideToSend if self.is_on => Step::FirstBytes,
