@@ -149,6 +149,11 @@ impl Consent {
         &self.environment
     }
 
+    /// Returns why the connection string of the environment cannot be used, if so. Telemetry is off then.
+    pub fn unusable(&self) -> Option<&str> {
+        self.unusable.as_deref()
+    }
+
     /// Decides anew.
     pub fn decide(&self) -> Decisions {
         let file = settings::read(&self.settings);
@@ -289,9 +294,13 @@ impl Consent {
         if let Ok(MachinePolicy::OptOut | MachinePolicy::Unclear) = policy {
             return Err(Error::Policy(platform::MACHINE_POLICY));
         }
+        self.lift(Choice { telemetry: Some(Some(true)), by_policy: false, log: log.map(Some) }, purge)
+    }
+
+    /// Stores a choice that lifts the opt-out, if there is one.
+    fn lift(&self, choice: Choice, purge: impl FnOnce() -> Result<()>) -> Result<()> {
         // An opt-out for this session alone deleted its own events, and no other's.
         let was_out = self.state().opted_out.is_some_and(|out| out != OptOut::ForSession);
-        let choice = Choice { telemetry: Some(Some(true)), by_policy: false, log: log.map(Some) };
         self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |before| {
             if was_out || before.telemetry == Some(false) { purge() } else { Ok(()) }
         })?;
@@ -305,16 +314,12 @@ impl Consent {
         let opted_out = self.state().opted_out;
         let is_by_vms =
             opted_out == Some(OptOut::ByVms) || settings::read(&self.settings).is_ok_and(|stored| stored.by_policy);
-        let telemetry = telemetry && !is_by_vms;
-        let choice = Choice { telemetry: telemetry.then_some(None), by_policy: false, log: log.then_some(None) };
-        self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |before| {
-            let was_out = opted_out == Some(OptOut::Unstored) || before.telemetry == Some(false);
-            if telemetry && was_out { purge() } else { Ok(()) }
-        })?;
-        if telemetry {
-            self.state().opted_out = None;
+        let choice = Choice { log: log.then_some(None), ..Choice::default() };
+        if telemetry && !is_by_vms {
+            self.lift(Choice { telemetry: Some(None), ..choice }, purge)
+        } else {
+            self.change(choice, LOCK_TIMEOUT, WithoutLock::Refuse, |_| Ok(())).map(drop)
         }
-        Ok(())
     }
 
     /// Opts out for this session only, or takes that back. Stores nothing.

@@ -96,7 +96,7 @@ fn try_all(endpoint: &Url, proxy: Result<Option<Proxy>, String>, steps: &mut Vec
     let mut connected = Err(std::io::Error::other("there is no address"));
     for (tried, address) in addresses.iter().enumerate() {
         // The addresses share the time of the step, so that one that does not answer leaves some for the next.
-        let left = STEP_TIMEOUT.saturating_sub(start.elapsed()) / (addresses.len() - tried).max(1) as u32;
+        let left = STEP_TIMEOUT.saturating_sub(start.elapsed()) / (addresses.len() - tried) as u32;
         connected = TcpStream::connect_timeout(address, left.max(Duration::from_millis(1)));
         if connected.is_ok() {
             break;

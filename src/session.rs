@@ -117,8 +117,6 @@ pub struct Change {
 pub struct Session {
     facts: HostFacts,
     environment: Environment,
-    /// Why the connection string of the environment cannot be used. Telemetry is off then, and there is no destination.
-    unusable: Option<String>,
     work: std::result::Result<Work, String>,
     pub(crate) state: Mutex<State>,
 }
@@ -208,11 +206,11 @@ impl Session {
         };
         let proxy = if facts.names_proxy { ProxyChoice::Awaited } else { ProxyChoice::Environment };
         let work = paths.map_err(|error| error.to_string()).map(|paths| {
-            let consent = Arc::new(Consent::new(&paths, environment.clone(), unusable.clone()));
+            let consent = Arc::new(Consent::new(&paths, environment.clone(), unusable));
             let sender = Sender::new(Delivery::new(&paths, consent.clone(), destination), proxy, facts.hold);
             Work { paths, consent, sender }
         });
-        Ok(Self { facts, environment, unusable, work, state: Mutex::default() })
+        Ok(Self { facts, environment, work, state: Mutex::default() })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -609,7 +607,8 @@ impl Session {
 
     /// Returns where events go. `None`: this session cannot work, or its connection string cannot be used.
     pub fn destination(&self) -> Option<&Destination> {
-        self.work.as_ref().ok().filter(|_| self.unusable.is_none()).map(|work| &work.sender.delivery().destination)
+        let work = self.work.as_ref().ok().filter(|work| work.consent.unusable().is_none());
+        work.map(|work| &work.sender.delivery().destination)
     }
 
     pub fn id(&self) -> Uuid {
@@ -623,9 +622,9 @@ impl Session {
 
     /// Tries the way to the service (T4), and keeps what came of it for [`Session::endpoint_test`]. Blocks for 20 seconds at most.
     pub fn test_endpoint(&self) -> Result<()> {
-        let Work { sender, .. } = self.work()?;
-        if let Some(reason) = &self.unusable {
-            return Err(Error::Unusable(reason.clone()));
+        let Work { consent, sender, .. } = self.work()?;
+        if let Some(reason) = consent.unusable() {
+            return Err(Error::Unusable(reason.to_owned()));
         }
         let endpoint = &sender.delivery().destination.endpoint;
         let steps = endpoint::test(endpoint, proxy::find(endpoint, &sender.proxy(), &self.environment));
@@ -690,16 +689,13 @@ impl Session {
     /// session, and of each open connection that the library made. Touches neither disk nor network, so ids that this session
     /// has not read are zero. `None`: there are fewer.
     pub fn preview(&self, index: usize) -> Result<Option<String>> {
-        let key = self.work()?.sender.delivery().destination.key;
-        let ids = {
-            let state = self.state();
-            let user = self.paths().and_then(|paths| state.ids.get(&paths.user_id()));
-            Ids { user: user.copied().unwrap_or_default(), session: state.id }
-        };
+        let Work { paths, sender, .. } = self.work()?;
+        let key = sender.delivery().destination.key;
+        let read = |file| self.state().ids.get(&file).copied().unwrap_or_default();
+        let ids = Ids { user: read(paths.user_id()), session: self.id() };
         let mut fields = vec![self.new_session(ids)];
         for (connection, since) in self.connection_facts() {
-            let file = self.paths().map(|paths| paths.site_id(connection.site));
-            let site = file.and_then(|file| self.state().ids.get(&file).copied()).unwrap_or_default();
+            let site = read(paths.site_id(connection.site));
             fields.push(self.new_vms_session(ids, site, &connection));
             fields.push(Fields::CloseVmsSession(CloseVmsSession {
                 uuid: ids.user,

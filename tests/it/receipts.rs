@@ -236,17 +236,17 @@ fn t5_i3_what_tells_cleared_ids_is_the_id_and_not_the_time_of_its_file() {
         let (home, nobody) = (Home::new(), closed_port().unwrap());
         let session = home.session_with_proxy(&nobody.connection_string(&key()));
         let day = Duration::from_secs(86_400);
-        let is_older = |older: bool| {
+        let set_time = || {
             let now = std::time::SystemTime::now();
             let file = std::fs::File::options().write(true).open(home.paths().user_id()).unwrap();
-            file.set_modified(if older { now - day } else { now + day }).unwrap();
+            file.set_modified(if time == "past" { now - day } else { now + day }).unwrap();
         };
         let ids = || {
             let mut ids: Vec<_> = home.events().iter().map(|event| event.ids()).collect();
             ids.dedup();
             ids
         };
-        is_older(time == "past");
+        set_time();
         session.connect(&connection(UsageDataPolicy::On)).unwrap();
         let old = ids();
         assert_eq!(old.len(), 1, "{time}: {old:?}");
@@ -254,7 +254,7 @@ fn t5_i3_what_tells_cleared_ids_is_the_id_and_not_the_time_of_its_file() {
         let other = home.session_with_proxy(&nobody.connection_string(&key()));
         other.clear(Clear { ids: true, ..Clear::default() }).unwrap();
         other.connect(&connection(UsageDataPolicy::On)).unwrap();
-        is_older(time == "past");
+        set_time();
         session.connect(&connection(UsageDataPolicy::On)).unwrap();
         assert!(!ids().iter().any(|(user, id)| *user == old[0].0 || *id == old[0].1), "{time}");
     }

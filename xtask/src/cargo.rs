@@ -73,6 +73,8 @@ pub fn linked(target: &str) -> Outcome<Vec<(usize, String, String)>> {
         let (depth, name, version) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
         Some((depth, name.to_owned(), version.trim_start_matches('v').to_owned()))
     };
-    let lines = String::from_utf8_lossy(&printed).into_owned();
-    lines.lines().map(|line| crate_of(line).ok_or_else(|| format!("cargo tree: {line}"))).collect()
+    String::from_utf8_lossy(&printed)
+        .lines()
+        .map(|line| crate_of(line).ok_or_else(|| format!("cargo tree: {line}")))
+        .collect()
 }

@@ -54,10 +54,9 @@ public sealed class ClearVmsTelemetryDataCommand : VmsCommand
         catch (TelemetryException exception)
         {
             const string Advice = "The rest was deleted. Make sure that the current user may delete that, then run the command again.";
-            var said = new TelemetryException(Sentence(exception.Message) + " " + Advice, exception);
             WriteError(
                 exception.Status == TelemetryStatus.File
-                    ? Record(said, "TelemetryDataNotDeleted", ErrorCategory.WriteError, null, Advice)
+                    ? Failed(exception, "TelemetryDataNotDeleted", ErrorCategory.WriteError, Advice)
                     : Unavailable(exception));
         }
     }

@@ -105,7 +105,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     [Parameter(DontShow = true)]
     public SwitchParameter NoProfile { get; set; }
 
-    private string Target => VmsLogon.WithoutUser(ServerAddress);
+    private string Target => VmsLogon.WithoutSecrets(ServerAddress);
 
     /// <summary>Gets whether what is sent can be read on its way: not over HTTPS, and not to this computer itself.</summary>
     private bool IsReadableOnTheWay =>
@@ -301,8 +301,7 @@ public sealed class ConnectVmsCommand : VmsCommand, IDisposable
     {
         if (exception.Status == TelemetryStatus.Unavailable)
         {
-            const string Advice = "Install the module for this system again.";
-            return new(exception.Status, "Connect-Vms needs the native library: " + exception.Message + ". " + Advice, Advice);
+            return new(exception.Status, "Connect-Vms needs the native library: " + exception.Message + ". " + InstallAgain, InstallAgain);
         }
 
         foreach (var (field, parameter, advice) in s_parameters)

@@ -162,7 +162,7 @@ public sealed class SetVmsModuleConfigCommand : VmsCommand, IDisposable
             TelemetryStatus.Unavailable => (
                 "TelemetryUnavailable",
                 ErrorCategory.ResourceUnavailable,
-                "Install the module for this system again. Until then telemetry is off."),
+                InstallAgain + " Until then telemetry is off."),
             _ => (
                 "TelemetryFailed",
                 ErrorCategory.NotSpecified,

@@ -9,6 +9,9 @@ public abstract class VmsCommand : PSCmdlet
     /// <summary>The id of the module's progress records. Scripts use small numbers, above all 0, for their own.</summary>
     private protected const int ProgressId = 0x564D53;
 
+    /// <summary>What to do where the native library is missing or does not fit.</summary>
+    private protected const string InstallAgain = "Install the module for this system again.";
+
     /// <summary>PowerShell 7 shows what is recommended below a message, Windows PowerShell does not.</summary>
     private static readonly bool s_showsRecommendations = typeof(PSObject).Assembly.GetName().Version.Major >= 7;
 
@@ -39,13 +42,13 @@ public abstract class VmsCommand : PSCmdlet
         return new(exception, id, category, target) { ErrorDetails = new ErrorDetails(message) { RecommendedAction = advice } };
     }
 
+    /// <summary>Makes the error of a call that failed.</summary>
+    private protected static ErrorRecord Failed(TelemetryException exception, string id, ErrorCategory category, string advice) =>
+        Record(new TelemetryException(exception.Status, Sentence(exception.Message) + " " + advice), id, category, null, advice);
+
     /// <summary>Makes the error of a command that needs a session, and has none.</summary>
-    private protected static ErrorRecord Unavailable(TelemetryException exception)
-    {
-        const string Advice = "Install the module for this system again.";
-        var said = new TelemetryException(Sentence(exception.Message) + " " + Advice, exception);
-        return Record(said, "TelemetryUnavailable", ErrorCategory.ResourceUnavailable, null, Advice);
-    }
+    private protected static ErrorRecord Unavailable(TelemetryException exception) =>
+        Failed(exception, "TelemetryUnavailable", ErrorCategory.ResourceUnavailable, InstallAgain);
 
     /// <summary>Returns a message of the native library with a capital and a full stop.</summary>
     private protected static string Sentence(string message) =>

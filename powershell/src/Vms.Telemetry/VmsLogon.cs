@@ -53,7 +53,7 @@ public sealed class VmsLogon
     internal Action<string>? Tell { get; set; }
 
     /// <summary>Gets the address as it was typed, without what may stand before an @ in it.</summary>
-    internal string PlainAddress => WithoutUser(ServerAddress);
+    internal string PlainAddress => WithoutSecrets(ServerAddress);
 
     internal bool HasTimeout => Timeout != System.Threading.Timeout.InfiniteTimeSpan;
 
@@ -90,7 +90,7 @@ public sealed class VmsLogon
         new(serverAddress, VmsUserType.OAuthUser, null, Required(accessToken, nameof(accessToken)));
 
     /// <summary>Returns an address without what may be a secret: a user name and a password, a query and a fragment.</summary>
-    internal static string WithoutUser(string address)
+    internal static string WithoutSecrets(string address)
     {
         var end = address.LastIndexOf('@') + 1;
         var scheme = address.IndexOf("://", StringComparison.Ordinal);
